@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings that every Swift target shares: see `Docs/Decisions/0001-house-settings.md`.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "lamina",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    room("StorageUnits"),
+    .target(name: "CChecksum"),
+    room("DiskFormat", ["StorageUnits", "CChecksum"]),
+    room("PoolCore", ["StorageUnits", "DiskFormat"]),
+    .target(
+      name: "CBlockIO", cSettings: [.define("_GNU_SOURCE")],
+      linkerSettings: [.linkedLibrary("uring")]),
+    room("BlockIO", ["StorageUnits", "CBlockIO"]),
+    room("BlockExport", ["StorageUnits"]),
+    room("VolumeEngine", ["StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "BlockExport"]),
+    room("NBDTarget", ["StorageUnits", "BlockExport"]),
+    room("DiskSimulation", ["StorageUnits", "BlockIO"]),
+    .executableTarget(
+      name: "lamina",
+      dependencies: [
+        "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
+        "NBDTarget",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+    tests("StorageUnitsTests", ["StorageUnits"]),
+    tests("DiskFormatTests", ["DiskFormat", "StorageUnits"]),
+    tests(
+      "PoolCoreTests", ["PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
+    tests("BlockIOTests", ["BlockIO", "StorageUnits"]),
+    tests(
+      "VolumeEngineTests",
+      [
+        "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "BlockExport",
+        "DiskSimulation",
+      ]),
+    tests("NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits"]),
+    tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
+  ]
+)
