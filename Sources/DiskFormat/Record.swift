@@ -20,8 +20,10 @@ public enum Record: Hashable, Sendable {
   case rollback(volume: VolumeID, snapshot: VolumeID)
   /// The volume's share epoch falls to that of `branchPoint`, 0 for none.
   case unshare(volume: VolumeID, branchPoint: ShareEpoch)
-  /// A segment changes its class; a data or node segment starts with all counts zero.
-  case segmentClass(SegmentIndex, SegmentClass)
+  /// A segment changes its class; a data or node segment starts with all counts zero. A node
+  /// segment may take the place of `partner`, a free segment on another device, as its second one:
+  /// the partner becomes `lent`.
+  case segmentClass(SegmentIndex, SegmentClass, partner: SegmentIndex?)
   /// One step in dropping a doomed tree: see `DropStep`.
   case drop(DropStep)
 }

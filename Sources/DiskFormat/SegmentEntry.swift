@@ -5,12 +5,14 @@ public import StorageUnits
   case free = 0
   case data = 1
   case node = 2
+  /// Its place serves as the second place of a node segment; the segment itself has none.
+  case lent = 3
 }
 
 /// A line of the segment table: where a segment lies and what it holds.
 @frozen public struct SegmentEntry: Hashable, Sendable {
-  /// Where the segment starts.
-  public var place: DevicePlace
+  /// Where the segment starts; nil for a lent segment only.
+  public var place: DevicePlace?
   /// The second copy, on another device.
   public var secondPlace: DevicePlace?
   public var segmentClass: SegmentClass
@@ -27,7 +29,7 @@ public import StorageUnits
   public var attributeRoot: PoolAddress
   public var attributeChecksum: UInt32
 
-  public init(place: DevicePlace) {
+  public init(place: DevicePlace?) {
     self.place = place
     secondPlace = nil
     segmentClass = .free

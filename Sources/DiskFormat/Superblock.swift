@@ -132,11 +132,21 @@ public struct JournalStream: Hashable, Sendable {
   public var secondPlace: DevicePlace?
   /// The ring's length in blocks.
   public var blockCount: UInt32
+  /// The sequence of the first block that replay needs: it holds record S + 1, or is the next to
+  /// be written. At most this block's predecessor is older than S.
+  public var firstSequence: UInt64
+  /// The checksum of the block before `firstSequence`, 0 for the first of a log generation.
+  public var previousChecksum: UInt32
 
-  public init(place: DevicePlace, secondPlace: DevicePlace?, blockCount: UInt32) {
+  public init(
+    place: DevicePlace, secondPlace: DevicePlace?, blockCount: UInt32, firstSequence: UInt64,
+    previousChecksum: UInt32
+  ) {
     self.place = place
     self.secondPlace = secondPlace
     self.blockCount = blockCount
+    self.firstSequence = firstSequence
+    self.previousChecksum = previousChecksum
   }
 }
 
