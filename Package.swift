@@ -37,6 +37,7 @@ let package = Package(
     room("VolumeEngine", ["StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "BlockExport"]),
     room("NBDTarget", ["StorageUnits", "BlockExport"]),
     room("DiskSimulation", ["StorageUnits", "BlockIO"]),
+    room("Management", ["StorageUnits"]),
     .executableTarget(
       name: "lamina",
       dependencies: [
@@ -57,5 +58,6 @@ let package = Package(
       ]),
     tests("NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits"]),
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
+    tests("ManagementTests", ["Management", "StorageUnits"]),
   ]
 )

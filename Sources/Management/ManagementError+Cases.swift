@@ -1,0 +1,74 @@
+/// The errors that several rooms report, so that they read the same everywhere.
+extension ManagementError {
+  public static func poolNotFound(_ pool: PoolName, home: String) -> ManagementError {
+    ManagementError(
+      .poolNotFound, "there is no pool '\(pool)' in \(home)",
+      correction:
+        "Create it with 'lamina pool create \(pool) --device PATH:SIZE', or name its state folder"
+        + " with --home or LAMINA_HOME.",
+      objects: [ManagementObject(.pool, pool.text)])
+  }
+
+  public static func poolExists(_ pool: PoolName, home: String) -> ManagementError {
+    ManagementError(
+      .poolExists, "there is already a pool '\(pool)' in \(home)",
+      correction: "Choose another name, or another state folder with --home.",
+      objects: [ManagementObject(.pool, pool.text)])
+  }
+
+  /// Another process holds the pool; `holder` is what it wrote about itself, if that is known.
+  public static func poolInUse(_ pool: PoolName, holder: PoolHolder?) -> ManagementError {
+    let cause =
+      if let holder { "It is held by \(holder.description)." } else {
+        "Another process holds its devices; it left no word about itself."
+      }
+    return ManagementError(
+      .poolInUse, "pool '\(pool)' is in use", cause: cause,
+      correction: "Use the running server, or stop it first: it ends cleanly on SIGTERM.",
+      objects: [ManagementObject(.pool, pool.text)])
+  }
+
+  public static func volumeNotFound(_ volume: VolumeName, pool: String) -> ManagementError {
+    ManagementError(
+      .volumeNotFound, "there is no volume '\(volume)' in pool '\(pool)'",
+      correction: "'lamina volume list \(pool)' shows the volumes that there are.",
+      objects: [ManagementObject(.volume, "\(pool)/\(volume)")])
+  }
+
+  public static func volumeExists(_ volume: VolumeName, pool: String) -> ManagementError {
+    ManagementError(
+      .volumeExists, "there is already a volume '\(volume)' in pool '\(pool)'",
+      correction:
+        "Choose another name, or delete it with 'lamina volume delete \(pool)/\(volume)'.",
+      objects: [ManagementObject(.volume, "\(pool)/\(volume)")])
+  }
+
+  public static func poolReadOnly(_ pool: String, reason: String?) -> ManagementError {
+    ManagementError(
+      .poolReadOnly, "pool '\(pool)' is read-only", cause: reason,
+      correction:
+        "Find out why its device failed, then stop and start the server; nothing was changed.",
+      objects: [ManagementObject(.pool, pool)])
+  }
+
+  public static func serverStopping(pool: String) -> ManagementError {
+    ManagementError(
+      .serverStopping, "the server of pool '\(pool)' is stopping",
+      correction: "Try again when it has stopped, or has been started again.",
+      objects: [ManagementObject(.pool, pool)])
+  }
+
+  /// A call to the system failed on a file: `operation` names the call's purpose ("open").
+  public static func system(
+    _ operation: String, file: String, errorNumber: Int32, kind: ManagementObject.Kind = .file,
+    code: Code = .inputOutput
+  ) -> ManagementError {
+    let problem = SystemErrorText.describe(errorNumber)
+    let denied = SystemErrorText.isPermissionProblem(errorNumber)
+    return ManagementError(
+      denied ? .permissionDenied : code, "cannot \(operation) \(file)", cause: "\(problem).",
+      correction: denied
+        ? "Run this as the user that owns it, or as root." : nil,
+      objects: [ManagementObject(kind, file)])
+  }
+}

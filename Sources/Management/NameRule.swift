@@ -1,0 +1,93 @@
+/// The one rule for the names of pools and volumes: 1 to 127 of the characters
+/// `A-Z a-z 0-9 . _ -`, and neither `.` nor `..`, which file systems and URLs give a meaning of
+/// their own.
+public enum NameRule {
+  public static let maximumLength = 127
+
+  /// What keeps a text from being a name.
+  public enum Problem: Hashable, Sendable {
+    case empty
+    case tooLong(length: Int)
+    case forbiddenCharacter(Character)
+    case relativePath
+  }
+
+  /// The first problem of the text as a name; nil if it is one.
+  public static func problem(of text: String) -> Problem? {
+    if text.isEmpty { return .empty }
+    if let bad = text.first(where: { !isAllowed($0) }) { return .forbiddenCharacter(bad) }
+    if text.utf8.count > maximumLength { return .tooLong(length: text.utf8.count) }
+    if text == "." || text == ".." { return .relativePath }
+    return nil
+  }
+
+  private static func isAllowed(_ character: Character) -> Bool {
+    guard let c = character.asciiValue, character.utf8.count == 1 else { return false }
+    switch c {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: return true
+    case 0x2E, 0x5F, 0x2D: return true
+    default: return false
+    }
+  }
+
+  static func check(_ text: String, of kind: ManagementObject.Kind) throws(ManagementError) {
+    guard let problem = problem(of: text) else { return }
+    let cause =
+      switch problem {
+      case .empty: "It is empty."
+      case .tooLong(let length): "It is \(length) characters long."
+      case .forbiddenCharacter(let c): "It contains '\(c)'."
+      case .relativePath: "'.' and '..' have a meaning of their own in paths."
+      }
+    throw ManagementError(
+      .invalidName, "'\(text)' cannot be the name of a \(kind.rawValue)", cause: cause,
+      correction: "Use 1 to \(maximumLength) of the characters A-Z a-z 0-9 . _ -",
+      objects: [ManagementObject(kind, text)])
+  }
+}
+
+/// The name of a pool, which keeps `NameRule`.
+public struct PoolName: Hashable, Sendable, CustomStringConvertible {
+  public let text: String
+
+  /// Throws `invalidName`.
+  public init(_ text: String) throws(ManagementError) {
+    try NameRule.check(text, of: .pool)
+    self.text = text
+  }
+
+  public var description: String { text }
+}
+
+/// The name of a volume inside its pool, which keeps `NameRule`.
+public struct VolumeName: Hashable, Sendable, CustomStringConvertible {
+  public let text: String
+
+  /// Throws `invalidName`.
+  public init(_ text: String) throws(ManagementError) {
+    try NameRule.check(text, of: .volume)
+    self.text = text
+  }
+
+  public var description: String { text }
+}
+
+extension PoolName: Codable {
+  public init(from decoder: any Decoder) throws {
+    try self.init(String(from: decoder))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    try text.encode(to: encoder)
+  }
+}
+
+extension VolumeName: Codable {
+  public init(from decoder: any Decoder) throws {
+    try self.init(String(from: decoder))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    try text.encode(to: encoder)
+  }
+}

@@ -1,0 +1,33 @@
+/// A volume as a person names it: `POOL/VOLUME`. The characters `@` and `#` are reserved for
+/// snapshots and marks.
+public struct VolumeReference: Hashable, Sendable, CustomStringConvertible {
+  public var pool: PoolName
+  public var volume: VolumeName
+
+  public init(pool: PoolName, volume: VolumeName) {
+    self.pool = pool
+    self.volume = volume
+  }
+
+  /// Throws `invalidName`, or `notSupported` for `POOL/VOLUME@SNAPSHOT` and `POOL/VOLUME#MARK`.
+  public init(_ text: String) throws(ManagementError) {
+    if let reserved = text.first(where: { $0 == "@" || $0 == "#" }) {
+      throw ManagementError(
+        .notSupported, "'\(text)' names a part of a volume",
+        cause: "'\(reserved)' is kept for \(reserved == "@" ? "snapshots" : "marks").",
+        correction: "Name the volume itself: POOL/VOLUME.",
+        objects: [ManagementObject(.volume, text)])
+    }
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2 else {
+      throw ManagementError(
+        .invalidName, "'\(text)' does not name a volume",
+        cause: parts.count == 1 ? "The name of its pool is missing." : "It has more than one '/'.",
+        correction: "Write POOL/VOLUME, as in 'lamina volume show demo/disk1'.",
+        objects: [ManagementObject(.volume, text)])
+    }
+    self.init(pool: try PoolName(String(parts[0])), volume: try VolumeName(String(parts[1])))
+  }
+
+  public var description: String { "\(pool)/\(volume)" }
+}
