@@ -31,7 +31,7 @@ let package = Package(
     room("PoolCore", ["StorageUnits", "DiskFormat"]),
     .target(
       name: "CBlockIO", cSettings: [.define("_GNU_SOURCE")],
-      linkerSettings: [.linkedLibrary("uring")]),
+      linkerSettings: [.linkedLibrary("uring"), .linkedLibrary("blkid")]),
     room("BlockIO", ["StorageUnits", "CBlockIO"]),
     room("BlockExport", ["StorageUnits"]),
     room("VolumeEngine", ["StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "BlockExport"]),

@@ -3,5 +3,12 @@
 // features.h comes first: liburing.h needs it for fd_set when Swift imports Glibc beside it.
 #include <features.h>
 #include <liburing.h>
+#include <stdint.h>
+
+#include "DeviceFile.h"
+#include "DeviceSignature.h"
+#include "RingAccess.h"
+#include "SocketAccess.h"
+#include "SystemIdentity.h"
 
 #endif
