@@ -1,0 +1,50 @@
+# Two commands do all the set-up on Debian 12 with a Swift toolchain: `make run` and `make test`.
+# Docs/Decisions/0001-house-settings.md says why there is one build configuration.
+
+FLAGS := -c release -Xswiftc -enable-testing
+SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
+
+.PHONY: help run build test check format lint tidy bench asan tsan clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile
+
+run: ## build, make a pool in ./demo and serve a 1 TiB volume over NBD
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --product lamina
+	@Scripts/run-demo.sh "$$(swift build $(FLAGS) --show-bin-path)/lamina"
+
+build: ## build everything, tests included
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --build-tests
+
+test: ## build and run every test; FILTER=Name runs some
+	@Scripts/install-packages.sh test
+	swift build $(FLAGS) --build-tests
+	@Scripts/run-tests.sh $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+
+check: lint tidy test ## what CI runs: format, tidy, then test
+
+format: ## format the sources in place
+	swift format --in-place --parallel --recursive Package.swift Sources Tests
+
+lint: ## refuse what the formatter would change
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+
+tidy: ## refuse what the house style refuses
+	@Scripts/tidy.sh
+
+bench: ## compare with qemu-nbd and nbdkit; ARGS="--rounds 5 --json FILE"
+	@Scripts/install-packages.sh test
+	swift build -c release --product lamina --scratch-path .build-bench
+	@Benchmarks/run.sh "$$(swift build -c release --scratch-path .build-bench --show-bin-path)/lamina" $(ARGS)
+
+asan: ## every test under the address sanitizer
+	$(SANITIZE) --sanitize address --scratch-path .build-asan $(if $(FILTER),--filter '$(FILTER)')
+
+tsan: ## every test under the thread sanitizer
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Scripts/tsan-suppressions.txt" \
+	  $(SANITIZE) --sanitize thread --scratch-path .build-tsan $(if $(FILTER),--filter '$(FILTER)')
+
+clean: ## remove every build folder
+	rm -rf .build .build-asan .build-tsan .build-bench
