@@ -12,8 +12,8 @@ extension FileDevice {
     _ reads: [(offset: DeviceByteOffset, buffer: UnsafeMutableRawBufferPointer)]
   ) throws(DeviceError) {
     guard unsafe reads.count > 1, let ring = Self.batchRing() else {
-      for unsaferead in unsafe reads {
-        try unsafe self.read(at: read.offset, into: read.buffer)
+      for unsafe(offset, buffer) in unsafe reads {
+        try unsafe read(at: offset, into: buffer)
       }
       return
     }

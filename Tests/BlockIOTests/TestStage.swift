@@ -41,7 +41,7 @@ enum Command {
   /// The exit code, or -1 if it could not be run.
   static func run(_ program: String, _ arguments: [String]) -> Int32 {
     var pointers = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
-    defer { for unsafepointer in unsafe pointers { unsafe free(pointer) } }
+    defer { unsafe pointers.forEach { unsafe free($0) } }
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
