@@ -46,7 +46,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     tests("StorageUnitsTests", ["StorageUnits"]),
-    tests("DiskFormatTests", ["DiskFormat", "StorageUnits"]),
+    tests("DiskFormatTests", ["DiskFormat", "StorageUnits", "CChecksum"]),
     tests(
       "PoolCoreTests", ["PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
     tests("BlockIOTests", ["BlockIO", "StorageUnits"]),

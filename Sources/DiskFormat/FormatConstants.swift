@@ -23,6 +23,7 @@ public enum FormatConstants {
   public static let segmentEntryBytes = 64
   /// Segment entries in a page of the segment table.
   public static let segmentsPerPage = 63
+  public static let systemPointerBytes = 24
   /// Pointers in an inner page of the segment table.
   public static let systemPointersPerPage = 168
   public static let doomedEntryBytes = 64

@@ -3,6 +3,7 @@ public enum FormatError: Error, Hashable, Sendable {
   /// The structures that can be damaged.
   public enum Structure: String, Sendable {
     case superblock, node, segmentTable, journalBlock, record, volumeRecord, doomedEntry
+    case tailHeader, tailFrame
   }
   case badMagic(Structure)
   case unknownVersion(Structure)
@@ -14,4 +15,24 @@ public enum FormatError: Error, Hashable, Sendable {
   case badField(Structure, String)
   /// Must-refuse feature bits that this version does not know.
   case unknownFeatures(UInt64)
+  /// Fewer bytes than the structure has.
+  case truncated(Structure)
+}
+
+extension FormatError {
+  /// Throws `badField` unless `condition` holds.
+  static func require(
+    _ condition: Bool, _ structure: Structure, _ field: StaticString
+  ) throws(FormatError) {
+    guard condition else { throw .badField(structure, "\(field)") }
+  }
+
+  /// Traps when a value that is about to be written would be refused on reading.
+  static func assertValid(_ check: () throws(FormatError) -> Void) {
+    do {
+      try check()
+    } catch {
+      preconditionFailure("refusing to write an invalid structure: \(error)")
+    }
+  }
 }

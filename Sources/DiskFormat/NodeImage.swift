@@ -1,5 +1,4 @@
 public import StorageUnits
-import CChecksum
 
 /// What a node holds.
 @frozen public enum NodeType: UInt8, Sendable {
@@ -184,26 +183,33 @@ import CChecksum
     store16(0, 54)
     store32(0, 56)
     store32(0, 60)
-    let checksum = unsafe lamina_crc32c(0, base, 4096)
+    let checksum = computedChecksum(withoutFieldAt: 60)
     store32(checksum, 60)
     return checksum
   }
 
   /// Reads and verifies the header and the checksum of a node that was read from a device.
   ///
-  /// The checksum covers all 4096 bytes with its own four as zero.
+  /// The checksum covers all 4096 bytes with its own four as zero. Changes nothing. Whether it is
+  /// the node that was asked for (pool, owner, key, address) is for the caller to compare, and
+  /// `validateContents` looks at the entries.
   public func open() throws(FormatError) -> NodeHeader {
     guard load32(0) == Self.magic else { throw .badMagic(.node) }
     guard load8(5) == FormatConstants.version else { throw .unknownVersion(.node) }
-    let stored = load32(60)
-    store32(0, 60)
-    let computed = unsafe lamina_crc32c(0, base, 4096)
-    store32(stored, 60)
-    guard stored == computed else { throw .badChecksum(.node) }
+    guard storedChecksum == computedChecksum(withoutFieldAt: 60) else {
+      throw .badChecksum(.node)
+    }
     guard let type = NodeType(rawValue: load8(4)) else { throw .unknownKind(.node) }
     guard load8(7) == 0, load16(54) == 0, load32(56) == 0 else { throw .reservedNotZero(.node) }
+    let level = load8(6)
+    guard level <= (type == .countPage ? 0 : FormatConstants.maximumLevel) else {
+      throw .badField(.node, "level")
+    }
+    guard load64(32) < 1 << UInt64(StorageSizes.poolAddressBits) else {
+      throw .badField(.node, "address")
+    }
     return NodeHeader(
-      type: type, level: load8(6), pool: load64(8), owner: load64(16), key: load64(24),
+      type: type, level: level, pool: load64(8), owner: load64(16), key: load64(24),
       address: PoolAddress(block: load64(32)), checkpoint: load64(40),
       birth: ShareEpoch(load32(48)), entries: load16(52))
   }

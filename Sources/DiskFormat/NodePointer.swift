@@ -54,4 +54,19 @@ public enum TreeShape {
     while span(level: level, leafCapacity: leafCapacity) < count { level += 1 }
     return level
   }
+
+  /// How many segments one page of `level` of the segment table spans: 63 in a page of entries, and
+  /// 168 pages below an inner one (its pointers are wider than those of a node).
+  @inlinable public static func segmentSpan(level: UInt8) -> UInt64 {
+    var span = UInt64(FormatConstants.segmentsPerPage)
+    for _ in 0..<level { span *= UInt64(FormatConstants.systemPointersPerPage) }
+    return span
+  }
+
+  /// The least level whose one page spans `count` segments.
+  @inlinable public static func segmentLevel(forCount count: UInt64) -> UInt8 {
+    var level: UInt8 = 0
+    while segmentSpan(level: level) < count { level += 1 }
+    return level
+  }
 }
