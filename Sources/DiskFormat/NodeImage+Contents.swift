@@ -36,7 +36,8 @@ extension NodeImage {
   private func validateSegmentLines() throws(FormatError) {
     for i in 0..<FormatConstants.segmentsPerPage {
       let at = FormatConstants.nodeHeaderBytes + i * FormatConstants.segmentEntryBytes
-      guard load64(at) != 0 else { return try requireZero(from: at) }
+      let line = reader(at: at, count: FormatConstants.segmentEntryBytes)
+      if line.isZero(0..<line.count) { return try requireZero(from: at) }
       _ = try SegmentEntry.decode(from: self, index: i)
     }
   }

@@ -17,7 +17,7 @@ extension RecordFormat {
     case .snapshot, .clone: 8 + FormatConstants.volumeRecordBytes
     case .rollback: 16
     case .unshare: 16
-    case .segmentClass: 8
+    case .segmentClass: 12
     case .drop: 24
     case .bookmark, .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark: nil
     }
@@ -113,9 +113,14 @@ extension Record {
     case .unshare(let volume, let branchPoint):
       writer.u64(volume.number, start)
       writer.u32(branchPoint.number, start + 8)
-    case .segmentClass(let segment, let segmentClass):
+    case .segmentClass(let segment, let segmentClass, let partner):
+      precondition(partner != segment)
       writer.u32(segment.index, start)
       writer.u8(segmentClass.rawValue, start + 4)
+      if let partner {
+        writer.u8(1, start + 5)
+        writer.u32(partner.index, start + 8)
+      }
     case .drop(let step):
       writer.u64(step.doomed.number, start)
       writer.u64(step.key, start + 8)
@@ -193,11 +198,13 @@ extension Record {
       return .unshare(
         volume: try payload.volumeID(0), branchPoint: ShareEpoch(payload.u32(8)))
     case .segmentClass:
-      guard payload.isZero(5..<8) else { throw .reservedNotZero(.record) }
+      guard payload.isZero(6..<8) else { throw .reservedNotZero(.record) }
       guard let segmentClass = SegmentClass(rawValue: payload.u8(4)) else {
         throw .unknownKind(.record)
       }
-      return .segmentClass(SegmentIndex(index: payload.u32(0)), segmentClass)
+      let segment = SegmentIndex(index: payload.u32(0))
+      return .segmentClass(
+        segment, segmentClass, partner: try payload.partner(of: segment))
     case .drop: return .drop(try DropStep(decoding: payload))
     case .bookmark, .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark:
       throw .unknownKind(.record)
@@ -237,6 +244,20 @@ extension FieldReader {
     let number = u64(at)
     try FormatError.require(number != 0, .record, "volume")
     return VolumeID(number)
+  }
+
+  /// Byte 5 says whether there is a partner, for segment 0 may be one.
+  fileprivate func partner(of segment: SegmentIndex) throws(FormatError) -> SegmentIndex? {
+    let partner = SegmentIndex(index: u32(8))
+    switch u8(5) {
+    case 0:
+      guard partner.index == 0 else { throw .reservedNotZero(.record) }
+      return nil
+    case 1:
+      try FormatError.require(partner != segment, .record, "partner")
+      return partner
+    default: throw .unknownKind(.record)
+    }
   }
 
   fileprivate func volume(_ at: Int) throws(FormatError) -> VolumeRecord {

@@ -25,7 +25,13 @@ extension SegmentEntry {
 
   /// Refuses what the class does not have; called before writing and after reading.
   public func validate() throws(FormatError) {
-    try FormatError.require(place.isStorable, .segmentTable, "place")
+    if let place {
+      try FormatError.require(
+        place.isStorable && segmentClass != .lent, .segmentTable, "place")
+    } else {
+      try FormatError.require(segmentClass == .lent, .segmentTable, "place")
+      try FormatError.require(secondPlace == nil, .segmentTable, "secondPlace")
+    }
     if let secondPlace {
       try FormatError.require(secondPlace.isStorable, .segmentTable, "secondPlace")
       try FormatError.require(secondPlace != place, .segmentTable, "secondPlace")
@@ -70,7 +76,7 @@ extension SegmentEntry {
     guard reader.u8(At.state) == 0, reader.isZero(At.reserved..<reader.count) else {
       throw .reservedNotZero(.segmentTable)
     }
-    var entry = SegmentEntry(place: try reader.place(At.place, .segmentTable))
+    var entry = SegmentEntry(place: try reader.optionalPlace(At.place, .segmentTable))
     entry.secondPlace = try reader.optionalPlace(At.secondPlace, .segmentTable)
     entry.segmentClass = segmentClass
     entry.freeUnits = reader.u32(At.freeUnits)

@@ -95,6 +95,9 @@ extension Superblock {
       try FormatError.require(
         stream.blockCount >= FormatConstants.minimumJournalBlocks, .superblock, "blockCount")
       try FormatError.require(stream.secondPlace != stream.place, .superblock, "secondPlace")
+      try FormatError.require(
+        stream.firstSequence > 1 || stream.firstSequence == 1 && stream.previousChecksum == 0,
+        .superblock, "firstSequence")
     }
     try FormatError.require(
       systemRanges.count <= FormatConstants.maximumSystemRanges, .superblock, "systemRanges")
@@ -187,6 +190,8 @@ extension Superblock {
       writer.place(stream.place, at)
       writer.place(stream.secondPlace, at + 8)
       writer.u32(stream.blockCount, at + 16)
+      writer.u32(stream.previousChecksum, at + 20)
+      writer.u64(stream.firstSequence, at + 24)
     }
     writer.u8(UInt8(systemRanges.count), At.rangeCount)
     for (i, range) in systemRanges.enumerated() {
@@ -290,14 +295,15 @@ extension Superblock {
     var streams: [JournalStream] = []
     for i in 0..<count {
       let at = At.streams + i * Width.stream
-      guard reader.isZero(at + 20..<at + Width.stream) else {
+      guard reader.isZero(at + 32..<at + Width.stream) else {
         throw .reservedNotZero(.superblock)
       }
       streams.append(
         JournalStream(
           place: try reader.place(at, .superblock),
           secondPlace: try reader.optionalPlace(at + 8, .superblock),
-          blockCount: reader.u32(at + 16)))
+          blockCount: reader.u32(at + 16), firstSequence: reader.u64(at + 24),
+          previousChecksum: reader.u32(at + 20)))
     }
     return streams
   }

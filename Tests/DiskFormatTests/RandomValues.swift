@@ -76,12 +76,17 @@ extension SeededRandom {
   }
 
   mutating func segmentEntry() -> SegmentEntry {
-    var entry = SegmentEntry(place: place())
-    entry.secondPlace = secondPlace(besides: entry.place)
+    let first = place()
+    var entry = SegmentEntry(place: first)
+    entry.secondPlace = secondPlace(besides: first)
     entry.freeUnits = UInt32(number(below: 1 << 32))
-    switch next() % 3 {
+    switch next() % 4 {
     case 0: entry.segmentClass = .free
     case 1:
+      entry.segmentClass = .lent
+      entry.place = nil
+      entry.secondPlace = nil
+    case 2:
       entry.segmentClass = .data
       if !chance(3) {
         entry.countPage = PoolAddress(block: 1 + number(below: (1 << 40) - 1))
@@ -139,6 +144,14 @@ extension SeededRandom {
 
   mutating func volumeID() -> VolumeID { VolumeID(1 + number(below: .max)) }
 
+  mutating func segmentClassRecord() -> Record {
+    let segment = SegmentIndex(index: UInt32(number(below: 1 << 32)))
+    let partner = SegmentIndex(index: UInt32(number(below: 1 << 32)))
+    let segmentClass = [SegmentClass.free, .data, .node, .lent][Int(next() % 4)]
+    return .segmentClass(
+      segment, segmentClass, partner: chance(2) || partner == segment ? nil : partner)
+  }
+
   mutating func record() -> Record {
     switch next() % 11 {
     case 0: .createVolume(volumeInRecord())
@@ -149,9 +162,7 @@ extension SeededRandom {
     case 5: .rollback(volume: volumeID(), snapshot: volumeID())
     case 6: .unshare(volume: volumeID(), branchPoint: epoch())
     case 7:
-      .segmentClass(
-        SegmentIndex(index: UInt32(number(below: 1 << 32))),
-        [SegmentClass.free, .data, .node][Int(next() % 3)])
+      segmentClassRecord()
     case 8:
       .drop(
         DropStep(
@@ -187,6 +198,7 @@ extension SeededRandom {
     }
     let own = members[Int(next() % UInt64(count))]
     let journal = place()
+    let firstSequence = 1 + number(below: .max)
     return Superblock(
       features: FeatureMasks(mayIgnore: next(), clearBeforeWrite: next()), poolUUID: uuid(),
       poolName: text(1...127), deviceUUID: own.uuid, device: own.index,
@@ -203,7 +215,8 @@ extension SeededRandom {
       streams: [
         JournalStream(
           place: journal, secondPlace: secondPlace(besides: journal),
-          blockCount: 8 + UInt32(number(below: 1 << 31)))
+          blockCount: 8 + UInt32(number(below: 1 << 31)), firstSequence: firstSequence,
+          previousChecksum: firstSequence == 1 ? 0 : UInt32(truncatingIfNeeded: next()))
       ],
       systemRanges: (0..<Int(next() % 9)).map { _ in
         SystemRange(
