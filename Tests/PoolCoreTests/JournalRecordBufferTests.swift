@@ -11,10 +11,12 @@ import Testing
         birth: ShareEpoch(1)), lower: .none)
   }
 
-  private func decoded(_ batch: RecordBatch) throws -> [(number: UInt64, record: Record, more: Bool)] {
+  private func decoded(_ batch: RecordBatch) throws -> [(
+    number: UInt64, record: Record, more: Bool
+  )] {
     var found: [(number: UInt64, record: Record, more: Bool)] = []
     var offset = 0
-    while offset < unsafe batch.bytes.count {
+    while unsafe offset < batch.bytes.count {
       let next = try unsafe Record.decode(from: batch.bytes, at: offset)
       found.append((batch.firstNumber.number + UInt64(found.count), next.record, next.more))
       offset += next.length

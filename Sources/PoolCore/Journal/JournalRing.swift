@@ -108,7 +108,7 @@ public final class JournalRing {
     let first = nextSequence
     guard unsafe blocksNeeded(for: batch.bytes) <= freeBlocks else { return nil }
     var offset = 0
-    while offset < unsafe batch.bytes.count {
+    while unsafe offset < batch.bytes.count {
       let at = Int(nextSequence - first) * FormatConstants.blockBytes
       let block = unsafe UnsafeMutableRawBufferPointer(
         rebasing: blocks[at..<at + FormatConstants.blockBytes])
@@ -213,7 +213,11 @@ public final class JournalRing {
     var high = nextSequence
     while low < high {
       let middle = low + (high - low) / 2
-      if lastRecords[position(of: middle)] > record.number { high = middle } else { low = middle + 1 }
+      if lastRecords[position(of: middle)] > record.number {
+        high = middle
+      } else {
+        low = middle + 1
+      }
     }
     if low == nextSequence {
       return JournalReplayStart(sequence: low, previousChecksum: lastChecksum)
