@@ -4,6 +4,7 @@ import StorageUnits
 // The structures as arrays of bytes, for tests that compare, cut and change them.
 
 /// Runs `body` with a node of 4096 zero bytes.
+@discardableResult
 func withNode<Result>(_ body: (NodeImage) throws -> Result) rethrows -> Result {
   let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
   defer { unsafe memory.deallocate() }
@@ -13,6 +14,7 @@ func withNode<Result>(_ body: (NodeImage) throws -> Result) rethrows -> Result {
 }
 
 /// Runs `body` with a node that holds `bytes`.
+@discardableResult
 func withNode<Result>(
   holding bytes: [UInt8], _ body: (NodeImage) throws -> Result
 ) rethrows -> Result {
