@@ -24,7 +24,12 @@ func tests(
 let package = Package(
   name: "lamina",
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.99.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
   ],
   targets: [
     room("StorageUnits"),
@@ -40,6 +45,18 @@ let package = Package(
     room("NBDTarget", ["StorageUnits", "BlockExport"]),
     room("DiskSimulation", ["StorageUnits", "BlockIO"]),
     room("Management", ["StorageUnits"]),
+    room(
+      "ManagementHTTP",
+      [
+        "Management",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
     .executableTarget(
       name: "lamina",
       dependencies: [
@@ -62,5 +79,13 @@ let package = Package(
     tests("NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits"]),
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
     tests("ManagementTests", ["Management", "StorageUnits"]),
+    tests(
+      "ManagementHTTPTests",
+      [
+        "ManagementHTTP", "Management", "StorageUnits",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ]),
   ]
 )

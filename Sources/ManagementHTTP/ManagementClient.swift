@@ -1,0 +1,122 @@
+import FoundationEssentials
+public import Management
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// The commands and queries of a pool, asked of its running server over the control socket. Each
+/// opens a connection of its own.
+///
+/// Beside what `PoolService` says, every method throws `serverNotRunning` if nobody answers at the
+/// socket, `serverUnreachable`, `permissionDenied` or `timedOut` if somebody might, and
+/// `protocolViolation` if the answer cannot be understood. After `timedOut` the command may have
+/// been carried out, or may be yet.
+public struct ManagementClient: PoolService {
+  /// The largest answer that is read, in bytes.
+  public static let maximumAnswerBytes = 64 << 20
+
+  public let socketPath: String
+  public let timeoutMilliseconds: Int64
+  private static let connectTimeoutMilliseconds: Int64 = 5000
+
+  public init(socketPath: String, timeoutMilliseconds: Int64 = 60_000) {
+    precondition(timeoutMilliseconds > 0)
+    self.socketPath = socketPath
+    self.timeoutMilliseconds = timeoutMilliseconds
+  }
+
+  public func status() async throws(ManagementError) -> PoolStatus {
+    try await value(.GET, "/v1/pool")
+  }
+
+  public func listVolumes() async throws(ManagementError) -> [VolumeDescription] {
+    let list: VolumeList = try await value(.GET, "/v1/volumes")
+    return list.volumes
+  }
+
+  public func volume(named name: VolumeName) async throws(ManagementError) -> VolumeDescription {
+    try await value(.GET, "/v1/volumes/\(name)")
+  }
+
+  public func createVolume(
+    _ specification: VolumeSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await value(.POST, "/v1/volumes", body: ManagementJSON.encode(specification))
+  }
+
+  public func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/volumes/\(name)")
+  }
+
+  public func checkpoint() async throws(ManagementError) {
+    _ = try await exchange(.POST, "/v1/pool/checkpoint")
+  }
+
+  /// What the server is; it may be older or newer than this program.
+  public func version() async throws(ManagementError) -> LaminaVersion {
+    try await value(.GET, "/v1/version")
+  }
+
+  private func value<Value: Decodable>(
+    _ method: HTTPMethod, _ path: String, body: Data? = nil
+  ) async throws(ManagementError) -> Value {
+    let answer = try await exchange(method, path, body: body)
+    do {
+      return try ManagementJSON.decode(Value.self, from: Data(answer.body.readableBytesView))
+    } catch {
+      throw violation(cause: error.message)
+    }
+  }
+
+  /// Sends one request and reads its answer; an answer that reports a problem is thrown.
+  private func exchange(
+    _ method: HTTPMethod, _ path: String, body: Data? = nil
+  ) async throws(ManagementError) -> HTTPExchange.Answer {
+    let request = HTTPExchange.Request(
+      method: method, path: path, body: body.map { ByteBuffer(bytes: $0) })
+    let answer: HTTPExchange.Answer
+    do {
+      answer = try await send(request)
+    } catch {
+      throw ManagementClientProblem.of(
+        error, socketPath: socketPath, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    guard (200..<300).contains(answer.status.code) else { throw problem(in: answer) }
+    return answer
+  }
+
+  private func problem(in answer: HTTPExchange.Answer) -> ManagementError {
+    let data = Data(answer.body.readableBytesView)
+    if let problem = try? ManagementJSON.decode(ManagementError.self, from: data) {
+      return problem
+    }
+    return violation(
+      cause: "It answered with status \(answer.status.code) and no description of the problem")
+  }
+
+  private func violation(cause: String) -> ManagementError {
+    ManagementError(
+      .protocolViolation, "the answer of the server cannot be understood", cause: cause + ".",
+      correction: "Use the 'lamina' of the server's own version.",
+      objects: [ManagementObject(.file, socketPath)])
+  }
+
+  private func send(_ request: HTTPExchange.Request) async throws -> HTTPExchange.Answer {
+    let loop = MultiThreadedEventLoopGroup.singleton.any()
+    let answer = loop.makePromise(of: HTTPExchange.Answer.self)
+    let timeout = TimeAmount.milliseconds(timeoutMilliseconds)
+    let connecting = ClientBootstrap(group: loop)
+      .connectTimeout(.milliseconds(Self.connectTimeoutMilliseconds))
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHTTPClientHandlers()
+          try channel.pipeline.syncOperations.addHandler(
+            HTTPExchange(request, answer: answer, timeout: timeout))
+        }
+      }
+      .connect(unixDomainSocketPath: socketPath)
+    // Whoever fails first decides: the handler's own failure comes with its connection.
+    connecting.whenFailure { answer.fail($0) }
+    return try await answer.futureResult.get()
+  }
+}

@@ -1,0 +1,76 @@
+import Management
+import StorageUnits
+
+/// A pool that keeps its volumes in memory, for the rooms above the engine.
+actor MemoryPool: PoolService {
+  static let name = "demo"
+  private var volumes: [String: VolumeDescription] = [:]
+  private var nextID: UInt64 = 1
+  private(set) var checkpoints: UInt64 = 0
+  private var failure: ManagementError?
+  private var isHanging = false
+
+  /// From now on every method throws this.
+  func fail(with error: ManagementError?) { failure = error }
+
+  /// From now on no method answers before its task is cancelled.
+  func hang() { isHanging = true }
+
+  func status() async throws(ManagementError) -> PoolStatus {
+    try await enter()
+    return PoolStatus(
+      name: Self.name, uuid: .zero, state: .online, sizeBytes: 1 << 30, usedBytes: 1 << 20,
+      metadataBytes: 1 << 20, reclaimableBytes: 0, volumeCount: volumes.count,
+      segmentSizeBytes: 4 << 20, allocationRunBytes: 1 << 20, cacheMode: .direct,
+      checkpointSequence: checkpoints, devices: [])
+  }
+
+  func listVolumes() async throws(ManagementError) -> [VolumeDescription] {
+    try await enter()
+    return volumes.values.sorted { $0.name < $1.name }
+  }
+
+  func volume(named name: VolumeName) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    guard let volume = volumes[name.text] else {
+      throw .volumeNotFound(name, pool: Self.name)
+    }
+    return volume
+  }
+
+  func createVolume(
+    _ specification: VolumeSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    let name = specification.name
+    guard volumes[name.text] == nil else { throw .volumeExists(name, pool: Self.name) }
+    let volume = VolumeDescription(
+      name: name.text, pool: Self.name, uuid: StorageUUID(high: 1, low: nextID), id: nextID,
+      sizeBytes: specification.sizeBytes, allocatedBytes: 0, mappedBytes: 0,
+      logicalBlockBytes: specification.logicalBlockBytes, readOnly: false,
+      fullPolicy: specification.fullPolicy, createdAt: Timestamp(secondsSince1970: 0))
+    nextID += 1
+    volumes[name.text] = volume
+    return volume
+  }
+
+  func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+    try await enter()
+    guard volumes.removeValue(forKey: name.text) != nil else {
+      throw .volumeNotFound(name, pool: Self.name)
+    }
+  }
+
+  func checkpoint() async throws(ManagementError) {
+    try await enter()
+    checkpoints += 1
+  }
+
+  private func enter() async throws(ManagementError) {
+    if isHanging {
+      try? await Task.sleep(for: .seconds(3600))
+      throw .serverStopping(pool: Self.name)
+    }
+    if let failure { throw failure }
+  }
+}
