@@ -64,6 +64,8 @@ let package = Package(
         "NBDTarget",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
+    .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
+    tests("InteropTests", ["ServerHarness"]),
     tests("StorageUnitsTests", ["StorageUnits"]),
     tests(
       "DiskFormatTests", ["DiskFormat", "StorageUnits", "CChecksum"], exclude: ["Golden"]),

@@ -9,7 +9,7 @@ socket=$home/demo.sock
 export LAMINA_HOME=$home
 mkdir -p "$home"
 
-if ! "$lamina" pool status demo >/dev/null 2>&1; then
+if [ ! -e "$home/demo.pool.json" ]; then
   "$lamina" pool create demo --device "$home/a.img:1G" --device "$home/b.img:512M"
 fi
 

@@ -1,0 +1,55 @@
+import Foundation
+
+/// What the machine that runs the tests has and permits.
+public enum Machine {
+  /// The environment of every program that a test starts: the system's folders first, nothing of
+  /// the caller's own pools.
+  static let environment: [String: String] = {
+    var values = ProcessInfo.processInfo.environment
+    let path = values["PATH"] ?? ""
+    values["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin:\(path)"
+    values["LC_ALL"] = "C.UTF-8"
+    values["LAMINA_HOME"] = nil
+    return values
+  }()
+
+  /// The program as built beside the tests that run.
+  public static let lamina: String = {
+    let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    return tests.deletingLastPathComponent().appending(path: "lamina").path
+  }()
+
+  static func locate(_ program: String) throws -> URL {
+    if program.contains("/") { return URL(fileURLWithPath: program) }
+    for folder in (environment["PATH"] ?? "").split(separator: ":") {
+      let file = URL(fileURLWithPath: String(folder)).appending(path: program)
+      if FileManager.default.isExecutableFile(atPath: file.path) { return file }
+    }
+    throw HarnessFailure("\(program) is not installed; `make test` installs what is missing")
+  }
+
+  static func has(_ program: String) -> Bool { (try? locate(program)) != nil }
+
+  /// Whether this process may set up loop devices and mount what is on them.
+  public static let hasLoopDevices: Bool = {
+    guard geteuid() == 0, has("losetup"),
+      FileManager.default.fileExists(atPath: "/dev/loop-control")
+    else { return false }
+    guard let folder = try? TemporaryFolder(), let free = try? folder.run("losetup", ["--find"])
+    else { return false }
+    return free.succeeded
+  }()
+
+  /// Whether a served volume can be mounted here: loop devices, FUSE, and permission to mount.
+  public static let canMountVolumes: Bool = {
+    guard hasLoopDevices, has("nbdfuse"), FileManager.default.fileExists(atPath: "/dev/fuse")
+    else { return false }
+    guard let folder = try? TemporaryFolder() else { return false }
+    let place = folder.path("mounted")
+    guard (try? folder.run("mkdir", [place])) != nil,
+      let mounted = try? folder.run("mount", ["-t", "tmpfs", "none", place])
+    else { return false }
+    _ = try? folder.run("umount", [place])
+    return mounted.succeeded
+  }()
+}

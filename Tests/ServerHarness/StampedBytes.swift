@@ -1,0 +1,54 @@
+/// Bytes that tell where they belong and which write they come from, so that data in a wrong place
+/// or of a wrong age is seen.
+public enum StampedBytes {
+  public static let blockLength = 4096
+
+  /// `count` pseudo-random bytes, the same for the same seed, none of them zero.
+  public static func random(_ count: Int, seed: UInt64) -> [UInt8] {
+    var generator = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in UInt8.random(in: 1...255, using: &generator) }
+  }
+
+  /// A block that carries its index and a generation above zero all through.
+  public static func block(index: UInt64, generation: UInt64) -> [UInt8] {
+    precondition(generation > 0)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(blockLength)
+    for _ in 0..<blockLength / 16 {
+      for word in [index, generation] {
+        for shift in stride(from: 0, to: 64, by: 8) {
+          bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+        }
+      }
+    }
+    return bytes
+  }
+
+  /// The generation that a block of this index carries; 0 where all is zero; nil where it is none
+  /// of ours, or torn.
+  public static func generation(of bytes: [UInt8], index: UInt64) -> UInt64? {
+    guard bytes.count == blockLength else { return nil }
+    if bytes.allSatisfy({ $0 == 0 }) { return 0 }
+    var generation: UInt64 = 0
+    for shift in 0..<8 { generation |= UInt64(bytes[8 + shift]) << UInt64(8 * shift) }
+    guard generation > 0, bytes == block(index: index, generation: generation) else { return nil }
+    return generation
+  }
+}
+
+/// SplitMix64: the same numbers for the same seed, everywhere.
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+
+  public init(seed: UInt64) {
+    state = seed
+  }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
