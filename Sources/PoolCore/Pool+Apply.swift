@@ -1,0 +1,209 @@
+public import DiskFormat
+public import StorageUnits
+
+extension Pool {
+  // MARK: Maps
+
+  /// Applies a change of one entry, computed against the entry as it is now; `prepareMap` said that
+  /// it may be. Nil: the entry stays as it was, and there is no record.
+  ///
+  /// A fresh extent that the change brings is named by it, or was before.
+  public func applyMap(
+    _ volume: VolumeSlot, _ extent: VirtualExtent, _ change: EntryChange
+  ) -> AppliedRecord? {
+    let state = volumes.states[volume.index]
+    guard case .entry(let old) = lookup(volume, extent) else {
+      preconditionFailure("a change was applied without being prepared")
+    }
+    let new = old.applying(change, shareEpoch: state.shareEpoch, poolEpoch: shareEpoch)
+    if let fresh = change.freshExtent, old.upper.address != fresh {
+      precondition(heldExtents > 0)
+      heldExtents -= 1
+    }
+    guard new != old else { return nil }
+    setMapEntry(volume.index, extent, from: old, to: new)
+    lastRecord = records.nextNumber
+    return records.append(map: state.id, extent, new)
+  }
+
+  private func setMapEntry(
+    _ volume: Int, _ extent: VirtualExtent, from old: MapEntry, to new: MapEntry
+  ) {
+    let leaf = mutableLeaf(volume, extent)
+    setEntry(new, index: Int(MapPath(extent).indices[0]), leaf: leaf)
+    volumes.states[volume].allocatedExtents &+= UInt64(
+      bitPattern: Int64(new.extentCount - old.extentCount))
+    volumes.states[volume].mappedBlocks &+= UInt64(
+      bitPattern: Int64(new.mask.count - old.mask.count))
+    volumes.markDirty(volume)
+  }
+
+  // MARK: Volumes
+
+  /// Checks a new volume; its id is assigned when it is applied.
+  public func prepareCreate(_ record: VolumeRecord) throws(PoolError) {
+    guard Self.isValidName(record.name) else { throw .invalidName(record.name) }
+    guard volumes.slot(named: record.name) == nil else { throw .volumeExists(record.name) }
+    guard record.logicalBlockBytes == 512 || record.logicalBlockBytes == 4096,
+      record.sizeBytes > 0, record.sizeBytes <= StorageSizes.maximumVolumeBytes,
+      record.sizeBytes % UInt64(record.logicalBlockBytes) == 0
+    else { throw .invalidSize(record.sizeBytes) }
+    guard case .ready = prepareCatalogueChange(.reclaim) else { throw .noSpace(.nodeSpace) }
+  }
+
+  public func applyCreate(_ record: VolumeRecord) -> AppliedRecord {
+    var record = record
+    record.id = VolumeID(volumes.nextID)
+    record.family = record.id.number
+    return applyNew(.createVolume(record))
+  }
+
+  public func prepareDelete(_ slot: VolumeSlot) throws(PoolError) {
+    guard case .ready = prepareCatalogueChange(.essential) else { throw .noSpace(.nodeSpace) }
+  }
+
+  /// The volume is gone; its map is doomed and is dropped by `applyDrop` steps.
+  public func applyDelete(_ slot: VolumeSlot) -> AppliedRecord {
+    volumes.states[slot.index].streams.giveBackAll { first, count in
+      giveBack(run: (first, count))
+    }
+    return applyNew(.deleteVolume(volumes.states[slot.index].id))
+  }
+
+  /// 1 to 127 characters of `[A-Za-z0-9._-]`.
+  public static func isValidName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 127
+      && name.utf8.allSatisfy { c in
+        (0x30...0x39).contains(c) || (0x41...0x5A).contains(c) || (0x61...0x7A).contains(c)
+          || c == 0x2E || c == 0x5F || c == 0x2D
+      }
+  }
+
+  private func prepareCatalogueChange(_ tier: SpaceTier) -> Preparation {
+    guard isWithinBounds(addingNodes: 0) || tier == .essential else {
+      return .mustWaitForCheckpoint
+    }
+    guard hasNodeSpace(tier, for: 4) else { return .noSpace(.nodeSpace) }
+    return .ready
+  }
+
+  // MARK: Records
+
+  /// Applies a record and appends it to the buffer.
+  func applyNew(_ record: Record) -> AppliedRecord {
+    apply(record, number: records.nextNumber)
+    lastRecord = records.nextNumber
+    return records.append(record)
+  }
+
+  /// Applies a record that was read from the journal or the tail, after `prepare(replayed:)`.
+  ///
+  /// The records of a start are not journalled again: the checkpoint that ends it holds them.
+  public func apply(replayed record: Record, number: RecordNumber) {
+    precondition(number == lastRecord.next)
+    isReplaying = true
+    apply(record, number: number)
+    lastRecord = number
+    records.continueNumbering(at: number.next)
+  }
+
+  /// Whether a record that was read may be applied now, or which node it needs.
+  public func prepare(replayed record: Record) throws(FormatError) -> Preparation {
+    switch record {
+    case .map(let volume, let extent, let entry):
+      guard let slot = volumes.slot(volume) else { throw .badField(.record, "volume") }
+      guard extent.index < ByteCount(volumes.states[slot].sizeBytes).extentsRoundingUp else {
+        throw .badField(.record, "extent")
+      }
+      for layer in [entry.upper, entry.lower] where !layer.isNone {
+        guard segments.segment(of: layer.address) < segments.count,
+          segments.entries[segments.segment(of: layer.address)].segmentClass == .data
+        else { throw .badField(.record, "address") }
+      }
+      if let load = missingOnPath(slot, extent) { return .missing(load) }
+    case .createVolume(let record):
+      guard volumes.slot(record.id) == nil, volumes.slot(named: record.name) == nil else {
+        throw .badField(.record, "volume")
+      }
+    case .alterVolume(let record):
+      guard volumes.slot(record.id) != nil else { throw .badField(.record, "volume") }
+    case .deleteVolume(let id):
+      guard volumes.slot(id) != nil else { throw .badField(.record, "volume") }
+    case .segmentClass(let segment, _, let partner):
+      guard Int(segment.index) < segments.count, Int(partner?.index ?? 0) < segments.count else {
+        throw .badField(.record, "segment")
+      }
+    case .drop(let step):
+      guard doomed.contains(where: { $0.id == step.doomed }) else {
+        throw .badField(.record, "doomed")
+      }
+      return prepareDropStep(step)
+    case .snapshot, .clone, .rollback, .unshare:
+      throw .unknownKind(.record)
+    }
+    return .ready
+  }
+
+  private func apply(_ record: Record, number: RecordNumber) {
+    switch record {
+    case .map(let volume, let extent, let entry):
+      guard let slot = volumes.slot(volume),
+        case .entry(let old) = lookup(VolumeSlot(index: slot), extent)
+      else { preconditionFailure("a record was applied without being prepared") }
+      if old != entry { setMapEntry(slot, extent, from: old, to: entry) }
+    case .createVolume(let record):
+      volumes.markDirty(volumes.add(record))
+      volumes.nextID = max(volumes.nextID, record.id.number + 1)
+    case .alterVolume(let record):
+      guard let slot = volumes.slot(record.id) else { preconditionFailure("no such volume") }
+      volumes.alter(slot, to: record)
+    case .deleteVolume(let id):
+      guard let slot = volumes.slot(id) else { preconditionFailure("no such volume") }
+      let state = volumes.states[slot]
+      volumes.remove(slot)
+      if !state.root.isNone {
+        doomed.append(
+          DoomedEntry(
+            id: number, family: state.family, root: state.root,
+            cursorEnd: VirtualExtent(index: 0), cursorLevel: 0))
+        isDoomedDirty = true
+      }
+    case .segmentClass(let segment, let newClass, let partner):
+      applySegmentClass(Int(segment.index), newClass, partner: partner.map { Int($0.index) })
+    case .drop(let step):
+      applyDropStep(step)
+    case .snapshot, .clone, .rollback, .unshare:
+      preconditionFailure("refused by prepare")
+    }
+  }
+
+  private func applySegmentClass(_ segment: Int, _ newClass: SegmentClass, partner: Int?) {
+    let old = segments.entries[segment]
+    if newClass == .free {
+      precondition(old.segmentClass == .data)
+      dataSpace.remove(segment)
+      if !old.countPage.isNone { nodeSpace.add(old.countPage, -1) }
+      if smallSegment == segment { smallSegment = nil }
+      for (device, current) in streamSegments where current == segment {
+        streamSegments[device] = nil
+      }
+    }
+    segments.setClass(segment, newClass, partner: partner)
+    switch newClass {
+    case .data: dataSpace.add(segment)
+    case .node: nodeSpace.add(UInt32(segment), counts: nil)
+    case .free, .lent: break
+    }
+  }
+}
+
+extension EntryChange {
+  /// The extent that the change brings into the entry.
+  var freshExtent: PoolAddress? {
+    switch self {
+    case .wroteFresh(let extent, _, _): extent
+    case .provisioned(_, let extent): extent
+    case .wroteInPlace, .cleared: nil
+    }
+  }
+}

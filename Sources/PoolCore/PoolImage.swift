@@ -1,0 +1,47 @@
+public import DiskFormat
+public import StorageUnits
+
+/// The tables of a pool as its last durable checkpoint shows them, read from its devices (or made
+/// for a new pool): what `Pool` starts from.
+public struct PoolImage {
+  /// The newest superblock; the fields about its own device are not used.
+  public var superblock: Superblock
+  /// One line for each segment, in order.
+  public var segments: [SegmentEntry]
+  /// The counts of each node segment's current image, one for each block of the segment.
+  public var nodeCounts: [SegmentIndex: [UInt32]]
+  /// `segmentPages[level][key]` names a page of the segment table; empty for a new pool.
+  public var segmentPages: [[UInt64: SystemPointer]]
+  public var catalogue: ResidentTree
+  public var volumes: [VolumeRecord]
+  public var doomedTree: ResidentTree
+  public var doomed: [DoomedEntry]
+  /// For each device with a system area, its ranges, in 4 KiB units.
+  public var systemRanges: [DeviceIndex: [SystemRange]]
+  /// The identifier of each device.
+  public var deviceUUIDs: [DeviceIndex: StorageUUID]
+
+  public init(
+    superblock: Superblock, segments: [SegmentEntry], nodeCounts: [SegmentIndex: [UInt32]],
+    segmentPages: [[UInt64: SystemPointer]], catalogue: ResidentTree, volumes: [VolumeRecord],
+    doomedTree: ResidentTree, doomed: [DoomedEntry], systemRanges: [DeviceIndex: [SystemRange]],
+    deviceUUIDs: [DeviceIndex: StorageUUID]
+  ) {
+    self.superblock = superblock
+    self.segments = segments
+    self.nodeCounts = nodeCounts
+    self.segmentPages = segmentPages
+    self.catalogue = catalogue
+    self.volumes = volumes
+    self.doomedTree = doomedTree
+    self.doomed = doomed
+    self.systemRanges = systemRanges
+    self.deviceUUIDs = deviceUUIDs
+  }
+
+  /// An empty catalogue, and an empty doomed list.
+  public static let emptyCatalogue = ResidentTree(
+    type: .catalogue, leafCapacity: FormatConstants.volumesPerLeaf)
+  public static let emptyDoomed = ResidentTree(
+    type: .doomed, leafCapacity: FormatConstants.doomedPerLeaf)
+}

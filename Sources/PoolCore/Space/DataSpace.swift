@@ -1,0 +1,271 @@
+import DiskFormat
+import StorageUnits
+
+/// The extents of data segments: which may be taken, and the pending changes of their counts.
+///
+/// An extent is usable when its count was zero in the last durable image, no record named it since,
+/// no decision holds it, and the quarantine of its last use is over. Nothing else frees space.
+@safe final class DataSpace {
+  @safe final class Segment {
+    /// One bit for each usable extent, as far as `isKnown`.
+    private let words: UnsafeMutablePointer<UInt64>
+    /// The bits are known: the count page was looked at.
+    var isKnown = false
+    /// How many extents are usable, known without the page.
+    var usableCount = 0
+    /// Where the next extent is looked for.
+    var hint = 0
+    /// Changes after the last cut, and up to the cut of the checkpoint being written.
+    var current: DeltaBox?
+    var frozen: DeltaBox?
+
+    init() {
+      unsafe words = .allocate(capacity: 16)
+      unsafe words.initialize(repeating: 0, count: 16)
+    }
+
+    deinit { unsafe words.deallocate() }
+
+    func isUsable(_ index: Int) -> Bool {
+      precondition(index >= 0 && index < 1024)
+      return unsafe words[index >> 6] & 1 << UInt64(index & 63) != 0
+    }
+
+    func setUsable(_ index: Int, _ value: Bool) {
+      precondition(index >= 0 && index < 1024)
+      let bit: UInt64 = 1 << UInt64(index & 63)
+      if value { unsafe words[index >> 6] |= bit } else { unsafe words[index >> 6] &= ~bit }
+    }
+
+    /// The first usable extent in `from ..< limit`.
+    func firstUsable(from: Int, limit: Int) -> Int? {
+      var index = from
+      while index < limit {
+        let bits = unsafe words[index >> 6] >> UInt64(index & 63)
+        if bits != 0 {
+          let found = index + bits.trailingZeroBitCount
+          return found < limit ? found : nil
+        }
+        index = (index | 63) + 1
+      }
+      return nil
+    }
+  }
+  /// A place for deltas that can be moved from `current` to `frozen`.
+  final class DeltaBox {
+    let deltas = CountDeltas()
+  }
+
+  private let table: SegmentTable
+  private var segments: [Segment?]
+  /// Segments with changes after the last cut.
+  private(set) var touched: [UInt32] = []
+  private(set) var frozenSegments: [UInt32] = []
+  /// Extents whose count is zero in a durable image and whose quarantine is not over.
+  private var quarantined: Set<UInt64> = []
+  private(set) var usableCount = 0
+  private var usableByDevice: [UInt16: Int] = [:]
+
+  init(table: SegmentTable) {
+    self.table = table
+    segments = Array(repeating: nil, count: table.count)
+    for index in 0..<table.count where table.entries[index].segmentClass == .data {
+      let segment = Segment()
+      segment.usableCount = Int(table.entries[index].freeUnits)
+      segments[index] = segment
+      addUsable(index, segment.usableCount)
+    }
+  }
+
+  /// Bytes of pending changes.
+  var deltaBytes: Int { (touched.count + frozenSegments.count) * CountDeltas.bytes }
+
+  private func addUsable(_ segment: Int, _ change: Int) {
+    usableCount += change
+    guard let device = table.entries[segment].place?.device.index else { return }
+    usableByDevice[device, default: 0] += change
+  }
+
+  func usable(on device: DeviceIndex) -> Int { usableByDevice[device.index] ?? 0 }
+
+  private func state(_ segment: Int) -> Segment {
+    guard let state = segments[segment] else { preconditionFailure("not a data segment") }
+    return state
+  }
+
+  private func split(_ extent: PoolExtent) -> (segment: Int, index: Int) {
+    let segment = table.segment(of: extent.address)
+    return (segment, Int(extent.index & UInt64(table.extents - 1)))
+  }
+
+  // MARK: Segments
+
+  /// A free segment became a data segment: all its extents are usable.
+  func add(_ segment: Int) {
+    precondition(segments[segment] == nil)
+    let state = Segment()
+    for i in 0..<table.extents { state.setUsable(i, true) }
+    state.isKnown = true
+    state.usableCount = table.extents
+    segments[segment] = state
+    addUsable(segment, table.extents)
+  }
+
+  /// A data segment of which nothing is named or held becomes free.
+  func remove(_ segment: Int) {
+    precondition(isEmpty(segment))
+    addUsable(segment, -table.extents)
+    segments[segment] = nil
+  }
+
+  func isEmpty(_ segment: Int) -> Bool {
+    let state = state(segment)
+    return state.usableCount == table.extents && state.current == nil && state.frozen == nil
+  }
+
+  func usableCount(in segment: Int) -> Int { state(segment).usableCount }
+
+  /// Whether the usable extents of the segment are known one by one.
+  func isKnown(_ segment: Int) -> Bool { state(segment).isKnown }
+
+  /// Learns the usable extents from the count page of the last durable image (nil: all zero).
+  func learn(_ segment: Int, from page: NodeImage?) {
+    let state = state(segment)
+    precondition(!state.isKnown)
+    var count = 0
+    let first = table.start(of: segment).extent.index
+    for i in 0..<table.extents {
+      if let page, page.count(i) != 0 { continue }
+      if state.current?.deltas.isTouched(i) == true { continue }
+      if state.frozen?.deltas.isTouched(i) == true { continue }
+      if quarantined.contains(first + UInt64(i)) { continue }
+      state.setUsable(i, true)
+      count += 1
+    }
+    state.isKnown = true
+    addUsable(segment, count - state.usableCount)
+    state.usableCount = count
+  }
+
+  // MARK: Taking
+
+  /// Takes up to `count` neighbouring usable extents of a segment whose bits are known.
+  func take(from segment: Int, upTo count: Int) -> (first: PoolExtent, count: Int)? {
+    let state = state(segment)
+    precondition(state.isKnown)
+    guard state.usableCount > 0 else { return nil }
+    guard
+      let first = state.firstUsable(from: state.hint, limit: table.extents)
+        ?? state.firstUsable(from: 0, limit: table.extents)
+    else { return nil }
+    var end = first
+    while end < table.extents, end - first < count, state.isUsable(end) {
+      state.setUsable(end, false)
+      end += 1
+    }
+    state.hint = end < table.extents ? end : 0
+    state.usableCount -= end - first
+    addUsable(segment, first - end)
+    return (PoolExtent(index: table.start(of: segment).extent.index + UInt64(first)), end - first)
+  }
+
+  /// The extent may be taken (again).
+  func makeUsable(_ extent: PoolExtent) {
+    let (segment, index) = split(extent)
+    let state = state(segment)
+    if state.isKnown {
+      precondition(!state.isUsable(index), "an extent would be usable twice")
+      state.setUsable(index, true)
+    }
+    state.usableCount += 1
+    addUsable(segment, 1)
+  }
+
+  // MARK: Counts
+
+  /// The extent gains or loses names.
+  func addCount(_ extent: PoolExtent, _ change: Int) {
+    let (segment, index) = split(extent)
+    let state = state(segment)
+    if let box = state.current {
+      box.deltas.add(index, change)
+      return
+    }
+    let box = DeltaBox()
+    box.deltas.add(index, change)
+    state.current = box
+    touched.append(UInt32(segment))
+  }
+
+  /// A record that is being replayed names the extent: nobody may take it.
+  func noteReplayed(_ extent: PoolExtent) {
+    let (segment, index) = split(extent)
+    let state = state(segment)
+    guard state.isKnown, state.isUsable(index) else { return }
+    state.setUsable(index, false)
+    state.usableCount -= 1
+    addUsable(segment, -1)
+  }
+
+  // MARK: Checkpoints
+
+  /// The changes up to now belong to the checkpoint that is being cut.
+  func beginFreezing() {
+    precondition(frozenSegments.isEmpty)
+    for segment in touched {
+      let state = state(Int(segment))
+      state.frozen = state.current
+      state.current = nil
+    }
+    frozenSegments = touched.sorted()
+    touched = []
+  }
+
+  /// Adds the frozen changes of a segment to its counts, which are in `page`; reports the touched
+  /// extents whose count is zero now, and how many counts of the page are.
+  func fold(_ segment: Int, into page: NodeImage) -> (freed: [UInt64], zero: Int) {
+    guard let box = state(segment).frozen else { preconditionFailure("nothing to fold") }
+    let first = table.start(of: segment).extent.index
+    var freed: [UInt64] = []
+    var zero = 0
+    for i in 0..<table.extents {
+      let old = page.count(i)
+      let isTouched = box.deltas.isTouched(i)
+      if isTouched && old != FormatConstants.stickyCount {
+        let new = Int(old) + box.deltas.change(i)
+        precondition(new >= 0, "an extent's count would fall below zero")
+        page.setCount(min(UInt32(new), FormatConstants.stickyCount), i)
+      }
+      if page.count(i) == 0 {
+        zero += 1
+        if isTouched { freed.append(first + UInt64(i)) }
+      }
+    }
+    return (freed, zero)
+  }
+
+  /// The image is durable.
+  func endFreezing() {
+    for segment in frozenSegments { state(Int(segment)).frozen = nil }
+    frozenSegments = []
+  }
+
+  func quarantine(_ extents: [UInt64]) { quarantined.formUnion(extents) }
+
+  func release(_ extent: UInt64) {
+    precondition(quarantined.remove(extent) != nil)
+    makeUsable(PoolExtent(index: extent))
+  }
+
+  /// After the checkpoint that ends a start: forget what replay guessed; the table knows.
+  func forgetUsable() {
+    for index in 0..<table.count {
+      guard let state = segments[index] else { continue }
+      let exact = Int(table.entries[index].freeUnits)
+      addUsable(index, exact - state.usableCount)
+      state.usableCount = exact
+      state.isKnown = false
+      for i in 0..<table.extents { state.setUsable(i, false) }
+    }
+  }
+}

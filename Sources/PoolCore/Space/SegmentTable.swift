@@ -1,0 +1,152 @@
+import DiskFormat
+import StorageUnits
+
+/// The resident segment table: where every segment lies and what it is used for.
+///
+/// While a checkpoint is being written, `imageEntry` gives the lines as of its cut: segments that
+/// changed their class later keep their older line in `frozen` until the table has been encoded.
+@safe final class SegmentTable {
+  let shift: UInt8
+  private(set) var entries: [SegmentEntry]
+  /// device << 48 | block of the first place: the data path reads nothing else.
+  private let places: UnsafeMutablePointer<UInt64>
+  private var frozen: [UInt32: SegmentEntry] = [:]
+  /// A checkpoint between its cut and the encoding of the table.
+  private var isFreezing = false
+  /// Pages of the table that differ from the last image.
+  private(set) var dirtyPages: Set<UInt32> = []
+  /// Free segments of each device, lowest last.
+  private(set) var freeByDevice: [UInt16: [UInt32]] = [:]
+  private(set) var dataSegmentCount = 0
+
+  init(shift: UInt8, entries: [SegmentEntry]) {
+    self.shift = shift
+    self.entries = entries
+    unsafe places = .allocate(capacity: max(1, entries.count))
+    for (i, entry) in entries.enumerated().reversed() {
+      unsafe places[i] = Self.packed(entry.place)
+      if entry.segmentClass == .data { dataSegmentCount += 1 }
+      if entry.segmentClass == .free, let place = entry.place {
+        freeByDevice[place.device.index, default: []].append(UInt32(i))
+      }
+    }
+  }
+
+  deinit { unsafe places.deallocate() }
+
+  private static func packed(_ place: DevicePlace?) -> UInt64 {
+    guard let place else { return 0 }
+    precondition(place.block < 1 << 48)
+    return UInt64(place.device.index) << 48 | place.block
+  }
+
+  var count: Int { entries.count }
+  /// Blocks in a segment.
+  var blocks: Int { 1 << Int(shift) }
+  /// Extents in a segment.
+  var extents: Int { 1 << (Int(shift) - 4) }
+  var freeCount: Int { freeByDevice.values.reduce(0) { $0 + $1.count } }
+
+  @inline(__always) func segment(of address: PoolAddress) -> Int {
+    Int(address.block >> UInt64(shift))
+  }
+  func start(of segment: Int) -> PoolAddress {
+    PoolAddress(block: UInt64(segment) << UInt64(shift))
+  }
+
+  /// The first place of an address; only the segment table knows devices.
+  @inline(__always) func place(of address: PoolAddress) -> DevicePlace {
+    let segment = segment(of: address)
+    precondition(segment < entries.count)
+    let word = unsafe places[segment]
+    precondition(word != 0)
+    return DevicePlace(
+      device: DeviceIndex(index: UInt16(truncatingIfNeeded: word >> 48)),
+      block: (word & 0xFFFF_FFFF_FFFF) + address.block & (UInt64(1) << UInt64(shift)) - 1)
+  }
+
+  func secondPlace(of address: PoolAddress) -> DevicePlace? {
+    entries[segment(of: address)].secondPlace?
+      .advanced(byBlocks: address.block & UInt64(blocks - 1))
+  }
+
+  // MARK: Changes
+
+  private func willChange(_ segment: Int) {
+    if isFreezing && frozen[UInt32(segment)] == nil {
+      frozen[UInt32(segment)] = entries[segment]
+    }
+    dirtyPages.insert(UInt32(segment / FormatConstants.segmentsPerPage))
+  }
+
+  /// A segment changes its class; `partner` lends its place to a node segment.
+  func setClass(_ segment: Int, _ newClass: SegmentClass, partner: Int?) {
+    let old = entries[segment]
+    precondition(old.segmentClass != newClass)
+    precondition(old.segmentClass == .free || newClass == .free)
+    willChange(segment)
+    if old.segmentClass == .data { dataSegmentCount -= 1 }
+    if newClass == .data { dataSegmentCount += 1 }
+    var entry = SegmentEntry(place: old.place)
+    entry.segmentClass = newClass
+    if let partner {
+      precondition(newClass == .node)
+      precondition(entries[partner].segmentClass == .free)
+      willChange(partner)
+      entry.secondPlace = entries[partner].place
+      removeFree(partner)
+      entries[partner] = SegmentEntry(place: nil)
+      entries[partner].segmentClass = .lent
+      unsafe places[partner] = 0
+    }
+    if old.segmentClass == .free { removeFree(segment) }
+    entries[segment] = entry
+    if newClass == .free { insertFree(segment) }
+  }
+
+  private func removeFree(_ segment: Int) {
+    guard let device = entries[segment].place?.device.index,
+      let at = freeByDevice[device]?.lastIndex(of: UInt32(segment))
+    else { preconditionFailure("not a free segment") }
+    freeByDevice[device]?.remove(at: at)
+  }
+
+  private func insertFree(_ segment: Int) {
+    guard let device = entries[segment].place?.device.index else {
+      preconditionFailure("a free segment has a place")
+    }
+    let list = freeByDevice[device] ?? []
+    let at = list.firstIndex { $0 < UInt32(segment) } ?? list.count
+    freeByDevice[device, default: []].insert(UInt32(segment), at: at)
+  }
+
+  // MARK: Checkpoints
+
+  /// The line as of the cut.
+  func imageEntry(_ segment: Int) -> SegmentEntry { frozen[UInt32(segment)] ?? entries[segment] }
+
+  /// What the checkpoint itself learns of a segment goes into the image and stays true after it.
+  func updateImage(_ segment: Int, _ change: (inout SegmentEntry) -> Void) {
+    dirtyPages.insert(UInt32(segment / FormatConstants.segmentsPerPage))
+    if var older = frozen[UInt32(segment)] {
+      change(&older)
+      frozen[UInt32(segment)] = older
+    }
+    change(&entries[segment])
+  }
+
+  func beginFreezing() { isFreezing = true }
+
+  /// The pages that the image must encode anew; afterwards a page is dirty again only through
+  /// changes that the image does not have.
+  func takeDirtyPages() -> [UInt32] {
+    let pages = dirtyPages.sorted()
+    dirtyPages = Set(frozen.keys.map { $0 / UInt32(FormatConstants.segmentsPerPage) })
+    return pages
+  }
+
+  func endFreezing() {
+    isFreezing = false
+    frozen.removeAll()
+  }
+}

@@ -1,0 +1,124 @@
+import DiskFormat
+import StorageUnits
+
+/// What the data path needs of a volume.
+struct VolumeState {
+  var id: VolumeID
+  var root: TreeRoot
+  var shareEpoch: ShareEpoch
+  var family: UInt64
+  var sizeBytes: UInt64
+  var allocatedExtents: UInt64
+  var mappedBlocks: UInt64
+  var streams = StreamRuns()
+  var isUsed = true
+  /// The catalogue leaf is in `dirtyLeaves` already.
+  var isMarkedDirty = false
+
+  /// The level of the root: the least that holds the size.
+  var rootLevel: UInt8 {
+    let extents = ByteCount(sizeBytes).extentsRoundingUp
+    return TreeShape.level(
+      forCount: max(1, extents), leafCapacity: FormatConstants.entriesPerLeaf)
+  }
+}
+
+/// All volumes, resident: their records, names and hot state.
+///
+/// `states` holds what changes with every write; `records` the rest. `record(_:)` joins them.
+final class VolumeTable {
+  var states: ContiguousArray<VolumeState> = []
+  private var records: [VolumeRecord] = []
+  private var slots: [VolumeID: Int] = [:]
+  private var names: [String: Int] = [:]
+  private var unused: [Int] = []
+  /// Catalogue leaves that differ from the last image.
+  private(set) var dirtyLeaves: Set<UInt64> = []
+  var nextID: UInt64
+
+  init(nextID: UInt64) { self.nextID = nextID }
+
+  var count: Int { slots.count }
+
+  static func leafKey(_ id: VolumeID) -> UInt64 {
+    id.number / UInt64(FormatConstants.volumesPerLeaf)
+  }
+
+  func slot(_ id: VolumeID) -> Int? { slots[id] }
+  func slot(named name: String) -> Int? { names[name] }
+  func name(_ slot: Int) -> String { records[slot].name }
+  var slotsByName: [Int] { names.sorted { $0.key < $1.key }.map(\.value) }
+
+  /// The record as it is now, the map root as memory knows it.
+  func record(_ slot: Int) -> VolumeRecord {
+    var record = records[slot]
+    let state = states[slot]
+    record.root = state.root
+    record.shareEpoch = state.shareEpoch
+    record.sizeBytes = state.sizeBytes
+    record.allocatedExtents = state.allocatedExtents
+    record.mappedBlocks = state.mappedBlocks
+    return record
+  }
+
+  @discardableResult func add(_ record: VolumeRecord) -> Int {
+    precondition(slots[record.id] == nil)
+    precondition(names[record.name] == nil)
+    let state = VolumeState(
+      id: record.id, root: record.root, shareEpoch: record.shareEpoch, family: record.family,
+      sizeBytes: record.sizeBytes, allocatedExtents: record.allocatedExtents,
+      mappedBlocks: record.mappedBlocks)
+    let slot: Int
+    if let reused = unused.popLast() {
+      slot = reused
+      states[slot] = state
+      records[slot] = record
+    } else {
+      slot = states.count
+      states.append(state)
+      records.append(record)
+    }
+    slots[record.id] = slot
+    names[record.name] = slot
+    return slot
+  }
+
+  func remove(_ slot: Int) {
+    slots[records[slot].id] = nil
+    names[records[slot].name] = nil
+    markDirty(slot)
+    states[slot].isUsed = false
+    unused.append(slot)
+  }
+
+  /// New attributes; map, statistics and share epoch stay.
+  func alter(_ slot: Int, to record: VolumeRecord) {
+    if records[slot].name != record.name {
+      names[records[slot].name] = nil
+      names[record.name] = slot
+    }
+    records[slot] = record
+    states[slot].sizeBytes = record.sizeBytes
+    markDirty(slot)
+  }
+
+  func markDirty(_ slot: Int) {
+    if states[slot].isMarkedDirty { return }
+    states[slot].isMarkedDirty = true
+    dirtyLeaves.insert(Self.leafKey(states[slot].id))
+  }
+
+  /// The records of one catalogue leaf, in order of their ids.
+  func records(inLeaf key: UInt64) -> [VolumeRecord] {
+    let first = key * UInt64(FormatConstants.volumesPerLeaf)
+    return (first..<first + UInt64(FormatConstants.volumesPerLeaf)).compactMap { id in
+      slots[VolumeID(id)].map(record)
+    }
+  }
+
+  func takeDirtyLeaves() -> Set<UInt64> {
+    for slot in states.indices { states[slot].isMarkedDirty = false }
+    defer { dirtyLeaves = [] }
+    return dirtyLeaves
+  }
+}
