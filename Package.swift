@@ -44,6 +44,7 @@ let package = Package(
     room("VolumeEngine", ["StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "BlockExport"]),
     room("NBDTarget", ["StorageUnits", "BlockExport"]),
     room("DiskSimulation", ["StorageUnits", "BlockIO"]),
+    room("PoolInspection", ["StorageUnits", "DiskFormat", "BlockIO"]),
     room("Management", ["StorageUnits"]),
     room(
       "ManagementHTTP",
@@ -80,6 +81,9 @@ let package = Package(
       ]),
     tests("NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits"]),
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
+    tests(
+      "PoolInspectionTests",
+      ["PoolInspection", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
     tests("ManagementTests", ["Management", "StorageUnits"]),
     tests(
       "ManagementHTTPTests",
