@@ -26,6 +26,9 @@ public import StorageUnits
   /// What belongs to whole groups: a cut takes this much.
   private var wholeBytes = 0
   private var wholeCount = 0
+  /// How much of the half in use was copied to the tail.
+  private var copiedBytes = 0
+  private var copiedCount = 0
 
   /// A buffer for `capacity` bytes of records, of which the first gets `nextNumber`.
   public init(capacity: Int, nextNumber: RecordNumber) {
@@ -50,6 +53,27 @@ public import StorageUnits
   }
   /// Whether a cut now would find something.
   public var hasWholeGroup: Bool { wholeCount > 0 }
+
+  // MARK: Copies
+
+  /// The oldest record since the last cut that `noteCopied` was not called for; nil if there is
+  /// none. What outlives the process (the tail) takes each record exactly once.
+  public var oldestNotCopied: AppliedRecord? {
+    guard copiedBytes < byteCount else { return nil }
+    let half = unsafe UnsafeRawBufferPointer(start: memory + base, count: byteCount)
+    let length = unsafe RecordFormat.byteCount(ofRecordAt: copiedBytes, in: half)
+    let bytes = unsafe UnsafeRawBufferPointer(
+      rebasing: half[copiedBytes..<copiedBytes + length])
+    let number = RecordNumber(nextNumber.number - UInt64(recordCount - copiedCount))
+    return unsafe AppliedRecord(number: number, bytes: bytes)
+  }
+
+  /// `oldestNotCopied` was copied.
+  public func noteCopied() {
+    guard let record = oldestNotCopied else { preconditionFailure("everything was copied") }
+    unsafe copiedBytes += record.bytes.count
+    copiedCount += 1
+  }
 
   // MARK: Appending
 
@@ -107,6 +131,8 @@ public import StorageUnits
     }
     base = other
     byteCount = openBytes
+    copiedBytes = max(0, copiedBytes - wholeBytes)
+    copiedCount = max(0, copiedCount - wholeCount)
     recordCount -= wholeCount
     wholeBytes = 0
     wholeCount = 0
