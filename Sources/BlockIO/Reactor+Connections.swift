@@ -170,7 +170,7 @@ extension Reactor {
   }
 
   /// Skips what was sent: whole vectors, then the first part of one.
-  private func advance(
+  func advance(
     _ slot: UnsafeMutablePointer<ConnectionSlot>, _ index: Int, by sent: Int
   ) {
     let area = unsafe vectorArea(UInt32(truncatingIfNeeded: index))

@@ -21,7 +21,8 @@ final class TemporaryFolder {
   func file(_ name: String) -> String { path + "/" + name }
 }
 
-/// 4096-byte aligned memory of one test.
+/// 4096-byte aligned memory of one test. Never freed: a test that failed, or that dropped its buffer
+/// early, leaves operations behind that the kernel still carries out.
 @safe final class AlignedBuffer {
   let bytes: UnsafeMutableRawBufferPointer
 
@@ -30,8 +31,6 @@ final class TemporaryFolder {
     unsafe bytes.initializeMemory(as: UInt8.self, repeating: byte)
   }
 
-  deinit { unsafe bytes.deallocate() }
-
   var pointer: UnsafeMutableRawPointer? { unsafe bytes.baseAddress }
   var contents: [UInt8] { unsafe Array(bytes) }
 }
@@ -39,13 +38,13 @@ final class TemporaryFolder {
 /// Runs a program and waits for it.
 enum Command {
   /// The exit code, or -1 if it could not be run.
-  static func run(_ program: String, _ arguments: [String]) -> Int32 {
+  static func run(_ program: String, _ arguments: [String], output: String = "/dev/null") -> Int32 {
     var pointers = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe pointers.forEach { unsafe free($0) } }
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    unsafe posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT, 0o600)
     unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
     var process = pid_t()
     guard unsafe posix_spawnp(&process, program, &actions, nil, &pointers, environ) == 0 else {
