@@ -109,6 +109,14 @@ public final class LaminaServer {
     try start()
   }
 
+  /// Starts a server and kills it shortly after, wherever it then is.
+  public func killStart(afterMilliseconds milliseconds: UInt32) throws {
+    let server = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
+    usleep(milliseconds * 1000)
+    server.send(signal: SIGKILL)
+    _ = try server.wait(seconds: 20)
+  }
+
   /// Starts a server that is expected to refuse, and gives what it said.
   public func refusedStart(seconds: Double = 40) throws -> ProgramResult {
     let result = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
