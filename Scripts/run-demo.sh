@@ -13,14 +13,11 @@ if [ ! -e "$home/demo.pool.json" ]; then
   "$lamina" pool create demo --device "$home/a.img:1G" --device "$home/b.img:512M"
 fi
 
-# The volume is created through the running server, as soon as it answers.
-(
-  for _ in $(seq 100); do
-    if "$lamina" volume list demo >/dev/null 2>&1; then break; fi
-    sleep 0.1
-  done
-  "$lamina" volume show demo/disk >/dev/null 2>&1 || "$lamina" volume create demo/disk 1T
-  cat <<TEXT
+if ! "$lamina" volume show demo/disk >/dev/null 2>&1; then
+  "$lamina" volume create demo/disk 1T
+fi
+
+cat <<TEXT
 
 Serving demo/disk, 1 TiB, from a pool of 1.5 GiB. In another terminal:
 
@@ -28,10 +25,9 @@ Serving demo/disk, 1 TiB, from a pool of 1.5 GiB. In another terminal:
   nbdinfo --map 'nbd+unix:///disk?socket=$socket'
   qemu-img convert -n -O raw SOME-IMAGE nbd://127.0.0.1/disk
   sudo nbd-client 127.0.0.1 /dev/nbd0 -N disk
-  LAMINA_HOME=$home $lamina pool status demo
+  $lamina pool status demo --home $home
 
 Control-C stops it; the data stays in ./demo.
-TEXT
-) &
 
+TEXT
 exec "$lamina" serve demo --listen "unix:$socket" --listen 127.0.0.1:10809
