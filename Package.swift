@@ -62,7 +62,7 @@ let package = Package(
       name: "lamina",
       dependencies: [
         "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
-        "NBDTarget",
+        "NBDTarget", "Management", "ManagementHTTP",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
@@ -84,6 +84,13 @@ let package = Package(
     tests(
       "PoolInspectionTests",
       ["PoolInspection", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
+    tests(
+      "CommandTests",
+      [
+        "lamina", "Management", "ManagementHTTP", "StorageUnits",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     tests("ManagementTests", ["Management", "StorageUnits"]),
     tests(
       "ManagementHTTPTests",

@@ -2,8 +2,8 @@
 /// created.
 ///
 /// What follows the last colon is a size if it starts with a digit and holds only letters, digits
-/// and dots; such a text that is no size is refused rather than taken for a path. A path that itself
-/// ends in such a text is written with a colon behind it (`/dev/disk/by-path/…-0:0:`).
+/// and dots; such a text that is no size is refused rather than taken for a path. A path that
+/// itself ends in such a text is written with a colon behind it (`/dev/disk/by-path/…-0:0:`).
 public struct DeviceArgument: Hashable, Sendable, CustomStringConvertible {
   public var path: String
   /// Nil: what the device has.

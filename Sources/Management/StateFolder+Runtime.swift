@@ -46,15 +46,15 @@ extension StateFolder {
     return path
   }
 
-  /// The socket of the pool's control API: `HOME/POOL.sock`, or a name derived from it in the
+  /// The socket of the pool's control API: `HOME/POOL.control`, or a name derived from it in the
   /// runtime folder where that is longer than a socket's path can be. Throws `socketPathTooLong`.
   public func controlSocketPath(of pool: PoolName) throws(ManagementError) -> String {
-    try socketPath("\(home)/\(pool).sock")
+    try socketPath("\(home)/\(pool).control")
   }
 
-  /// The socket of the server's default NBD listener: `HOME/POOL.nbd`, or as above.
+  /// The socket of the server's default NBD listener: `HOME/POOL.sock`, or as above.
   public func nbdSocketPath(of pool: PoolName) throws(ManagementError) -> String {
-    try socketPath("\(home)/\(pool).nbd")
+    try socketPath("\(home)/\(pool).sock")
   }
 
   private func socketPath(_ wanted: String) throws(ManagementError) -> String {

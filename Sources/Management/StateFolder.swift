@@ -7,8 +7,8 @@ import FoundationEssentials
 /// |---|---|
 /// | `POOL.pool.json` | `PoolRecord` |
 /// | `POOL.holder.json` | `PoolHolder` of the process that holds the pool, or held it last |
-/// | `POOL.sock` | the control API of the running server |
-/// | `POOL.nbd` | the server's default NBD listener |
+/// | `POOL.control` | the socket of the running server's control API |
+/// | `POOL.sock` | the socket of its default NBD listener |
 ///
 /// No name of a pool makes one of these endings into another, so pools never collide.
 public struct StateFolder: Hashable, Sendable {

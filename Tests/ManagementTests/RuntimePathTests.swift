@@ -18,10 +18,10 @@ struct RuntimePathTests {
   }
 
   @Test func `a socket lies in the home while its path is short enough`() throws {
-    #expect(try state("/h").controlSocketPath(of: pool) == "/h/demo.sock")
-    #expect(try state("/h").nbdSocketPath(of: pool) == "/h/demo.nbd")
-    let longest = "/" + String(repeating: "h", count: 107 - 1 - "/demo.sock".count)
-    #expect(try state(longest).controlSocketPath(of: pool) == longest + "/demo.sock")
+    #expect(try state("/h").controlSocketPath(of: pool) == "/h/demo.control")
+    #expect(try state("/h").nbdSocketPath(of: pool) == "/h/demo.sock")
+    let longest = "/" + String(repeating: "h", count: 107 - 1 - "/demo.control".count)
+    #expect(try state(longest).controlSocketPath(of: pool) == longest + "/demo.control")
   }
 
   @Test func `a longer one gets a short name of its own, the same every time`() throws {

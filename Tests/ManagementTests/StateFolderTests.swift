@@ -33,9 +33,9 @@ struct StateFolderTests {
       (nil, 0, ["HOME": "/root"], "/var/lib/lamina"),
       (nil, 0, ["LAMINA_HOME": "/l"], "/l"),
       (nil, 0, ["LAMINA_HOME": ""], "/var/lib/lamina"),
-      (nil, 7, ["HOME": "/home/u"], "/home/u/.local/state/lamina"),
-      (nil, 7, ["HOME": "/home/u", "XDG_STATE_HOME": "/s"], "/s/lamina"),
-      (nil, 7, ["HOME": "/home/u", "LAMINA_HOME": "rel/../x"], "/here/x"),
+      (nil, 7, ["HOME": "/users/u"], "/users/u/.local/state/lamina"),
+      (nil, 7, ["HOME": "/users/u", "XDG_STATE_HOME": "/s"], "/s/lamina"),
+      (nil, 7, ["HOME": "/users/u", "LAMINA_HOME": "rel/../x"], "/here/x"),
       ("./demo", 7, ["LAMINA_HOME": "/l"], "/here/demo"),
       ("/a//b/./c/..", 0, [:], "/a/b"),
     ] as [(String?, UInt32, [String: String], String)])
@@ -160,7 +160,7 @@ struct StateFolderTests {
 
   @Test func `files of differently named pools never collide`() throws {
     var paths: Set<String> = []
-    let names = ["a", "a.sock", "a.nbd", "a.pool.json", "a.holder.json", "a.pool", "a.json"]
+    let names = ["a", "a.sock", "a.control", "a.pool.json", "a.holder.json", "a.pool", "a.json"]
     for name in try names.map({ try PoolName($0) }) {
       paths.formUnion([state.recordPath(of: name), state.holderPath(of: name)])
       paths.formUnion([try state.controlSocketPath(of: name), try state.nbdSocketPath(of: name)])

@@ -1,0 +1,61 @@
+import Management
+
+/// What the commands ask of the engine. The room that wires the engine implements it; `Wiring` says
+/// which implementation the program has.
+protocol PoolOperations: Sendable {
+  /// Makes the files that are missing, formats the devices, and adds the pool to the state folder
+  /// as the last step: what fails before leaves no pool behind. Answers when all of it is durable.
+  func create(
+    _ specification: PoolSpecification, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus
+
+  /// Opens the pool in this process, for a command that finds no server. Throws `poolInUse` with
+  /// the holder if another process holds the devices.
+  func open(
+    _ pool: PoolName, in state: StateFolder
+  ) async throws(ManagementError) -> any OpenPool
+
+  /// Serves the pool until the process is told to stop (SIGTERM, SIGINT), and stops cleanly then.
+  /// Calls `ready` once, when hosts and the control API are answered.
+  func serve(
+    _ options: ServeOptions, in state: StateFolder,
+    ready: @escaping @Sendable (ServerReady) -> Void
+  ) async throws(ManagementError)
+}
+
+/// A pool that this process holds.
+protocol OpenPool: Sendable {
+  var service: any PoolService { get }
+
+  /// Makes a checkpoint, marks the pool clean and gives the devices up. To be called once, and
+  /// nothing after it.
+  func close() async throws(ManagementError)
+}
+
+/// How a pool is to be served. Every value is checked.
+struct ServeOptions: Hashable, Sendable {
+  var pool: PoolName
+  /// Not empty; paths are absolute.
+  var listeners: [ListenAddress]
+  /// What hosts get that ask for the empty name; nil: the only volume, if there is just one.
+  var defaultExport: VolumeName?
+  /// Nil: as the pool's record says.
+  var cacheMode: CacheMode?
+  /// NBD connections at once; more are refused.
+  var maximumConnections: Int
+  /// The bound of the cache of table nodes; nil: the engine's default.
+  var nodeCacheBytes: UInt64?
+  /// How long a host may take from connecting to its first request.
+  var handshakeTimeoutSeconds: UInt32
+}
+
+/// What a server says when it is ready.
+struct ServerReady: Codable, Hashable, Sendable {
+  var pool: String
+  /// The addresses as they are: with the port that the system chose.
+  var listeners: [String]
+  /// URIs of the default export at these addresses, in the same order.
+  var uris: [String]
+  var controlSocketPath: String
+  var processID: Int32
+}

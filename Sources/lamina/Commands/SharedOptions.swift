@@ -1,0 +1,68 @@
+import ArgumentParser
+import Management
+
+/// The options that every command has, and how a command runs and reports with them.
+struct SharedOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The state folder, which lists the pools.",
+      discussion: "Default: LAMINA_HOME, else /var/lib/lamina for root and"
+        + " $XDG_STATE_HOME/lamina or ~/.local/state/lamina for others.",
+      valueName: "folder"))
+  var home: String?
+
+  @Flag(help: "Write JSON for programs: see Docs/CommandLine.md.")
+  var json = false
+
+  /// Runs a command and shows what it gives; a `ManagementError` is shown on standard error and
+  /// ends the program with its exit code.
+  func report<Result: CommandResult>(
+    _ command: (StateFolder) async throws(ManagementError) -> Result
+  ) async throws {
+    do throws(ManagementError) {
+      let state = try StateFolder(option: home, environment: .current)
+      try show(try await command(state))
+    } catch {
+      StandardStreams.writeError(json ? ErrorText.json(error) : ErrorText.text(error))
+      throw ExitCode(error.code.exitCode)
+    }
+  }
+
+  private func show(_ result: some CommandResult) throws(ManagementError) {
+    guard !json else {
+      let data = try ManagementJSON.encode(VersionedOutput(result.output), forPeople: true)
+      return StandardStreams.writeOutput(String(decoding: data, as: UTF8.self))
+    }
+    if let text = result.text { StandardStreams.writeOutput(text) }
+    if let next = result.nextCommand, StandardStreams.outputIsTerminal {
+      StandardStreams.writeError("\nNext: \(next)")
+    }
+  }
+
+  /// The state folder as a command would write it in a suggestion: nothing if it need not be named.
+  var homeArgument: String { home.map { " --home \($0)" } ?? "" }
+}
+
+/// What a command gives: the same facts for programs and for people.
+protocol CommandResult: Sendable {
+  associatedtype Output: Encodable
+  var output: Output { get }
+  /// Nil: nothing is written.
+  var text: String? { get }
+  /// The useful command after this one, shown on a terminal.
+  var nextCommand: String? { get }
+}
+
+/// A result's fields with the version of their form beside them.
+struct VersionedOutput<Output: Encodable>: Encodable {
+  private enum CodingKeys: String, CodingKey { case outputVersion }
+  private let output: Output
+
+  init(_ output: Output) { self.output = output }
+
+  func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(LaminaVersion.current.outputVersion, forKey: .outputVersion)
+    try output.encode(to: encoder)
+  }
+}

@@ -1,0 +1,65 @@
+import Management
+import StorageUnits
+
+/// One volume as a command shows it.
+struct VolumeResult: CommandResult {
+  var output: VolumeDescription
+  var nextCommand: String?
+
+  var text: String? {
+    let volume = output
+    return TextTable.fields([
+      ("volume", "\(volume.pool)/\(volume.name)"), ("uuid", volume.uuid.description),
+      ("id", "\(volume.id)"),
+      ("size", "\(SizeText.human(volume.sizeBytes)) (\(volume.sizeBytes) bytes)"),
+      ("allocated", SizeText.human(volume.allocatedBytes)),
+      ("mapped", SizeText.human(volume.mappedBytes)),
+      ("logical block", SizeText.human(UInt64(volume.logicalBlockBytes))),
+      ("read-only", volume.readOnly ? "yes" : "no"),
+      ("when full", VolumeResult.policyText(volume.fullPolicy)),
+      ("created", volume.createdAt.description),
+    ])
+  }
+
+  private static func policyText(_ policy: FullPolicy) -> String {
+    switch policy {
+    case .wait(let seconds): "writes wait for space, at most \(seconds) s"
+    case .error: "writes fail"
+    }
+  }
+}
+
+/// The volumes of a pool as a command shows them.
+struct VolumeListResult: CommandResult {
+  var output: VolumeList
+  var nextCommand: String?
+
+  var text: String? {
+    guard !output.volumes.isEmpty else { return "no volumes" }
+    var table = TextTable([
+      ("volume", .left), ("size", .right), ("allocated", .right), ("mapped", .right),
+      ("block", .right), ("when full", .left), ("created", .left),
+    ])
+    for volume in output.volumes {
+      table.add([
+        "\(volume.pool)/\(volume.name)", SizeText.human(volume.sizeBytes),
+        SizeText.human(volume.allocatedBytes), SizeText.human(volume.mappedBytes),
+        "\(volume.logicalBlockBytes)", volume.fullPolicy.description,
+        volume.createdAt.description,
+      ])
+    }
+    return table.text
+  }
+}
+
+/// That a volume is gone.
+struct VolumeDeletedResult: CommandResult {
+  struct Output: Encodable, Sendable {
+    var deleted: String
+  }
+
+  var volume: VolumeReference
+  var output: Output { Output(deleted: volume.description) }
+  var text: String? { "deleted \(volume); its space comes back in the background" }
+  var nextCommand: String? { nil }
+}

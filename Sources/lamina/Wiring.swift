@@ -1,0 +1,4 @@
+/// Which implementation stands behind the commands.
+enum Wiring {
+  static let pools: any PoolOperations = UnwiredPoolOperations()
+}

@@ -1,0 +1,48 @@
+import Management
+import StorageUnits
+
+@testable import lamina
+
+/// A pool with one volume that always gives the same answers.
+struct CannedPool: PoolService {
+  static let uuid = StorageUUID(high: 0x0123_4567_89AB_4DEF, low: 0x8123_4567_89AB_CDEF)
+
+  static let status = PoolStatus(
+    name: "tank", uuid: uuid, state: .online, sizeBytes: 3 << 29, usedBytes: 1 << 20,
+    metadataBytes: 4096, reclaimableBytes: 65536, volumeCount: 1, segmentSizeBytes: 4 << 20,
+    allocationRunBytes: 1 << 20, cacheMode: .direct, checkpointSequence: 7,
+    devices: [
+      DeviceStatus(
+        path: "/a.img", uuid: uuid, index: 0, sizeBytes: 1 << 30, usedBytes: 1 << 20,
+        dataReads: 1, dataWrites: 20, nodeReads: 300, nodeWrites: 4, flushes: 5),
+      DeviceStatus(
+        path: "/b.img", uuid: uuid, index: 10, sizeBytes: 1 << 29, usedBytes: 0,
+        dataReads: 0, dataWrites: 0, nodeReads: 0, nodeWrites: 0, flushes: 0),
+    ])
+
+  static let volume = VolumeDescription(
+    name: "disk", pool: "tank", uuid: uuid, id: 3, sizeBytes: 10 << 40, allocatedBytes: 65536,
+    mappedBytes: 4096, logicalBlockBytes: 512, readOnly: false, fullPolicy: .wait(seconds: 60),
+    createdAt: Timestamp(secondsSince1970: 1_769_847_300))
+
+  func status() async throws(ManagementError) -> PoolStatus { Self.status }
+
+  func listVolumes() async throws(ManagementError) -> [VolumeDescription] { [Self.volume] }
+
+  func volume(named name: VolumeName) async throws(ManagementError) -> VolumeDescription {
+    guard name.text == Self.volume.name else { throw .volumeNotFound(name, pool: "tank") }
+    return Self.volume
+  }
+
+  func createVolume(
+    _ specification: VolumeSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    throw .volumeExists(specification.name, pool: "tank")
+  }
+
+  func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+    _ = try await volume(named: name)
+  }
+
+  func checkpoint() async throws(ManagementError) {}
+}
