@@ -71,6 +71,7 @@ public final class Pool {
       capacity: recordCapacity, nextNumber: superblock.checkpointRecord.next)
     cache = NodeCache(capacityBytes: bounds.nodeCacheBytes)
     segments = SegmentTable(shift: superblock.segmentShift, entries: image.segments)
+    if image.segmentPages.isEmpty { segments.needsEveryPage() }
     nodeSpace = NodeSpace(table: segments)
     for (index, counts) in image.nodeCounts.sorted(by: { $0.key < $1.key }) {
       nodeSpace.add(index.index, counts: counts)

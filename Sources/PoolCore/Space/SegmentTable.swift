@@ -137,6 +137,11 @@ import StorageUnits
 
   func beginFreezing() { isFreezing = true }
 
+  /// No image has any page yet: the first one gets them all.
+  func needsEveryPage() {
+    for page in 0...(count - 1) / FormatConstants.segmentsPerPage { dirtyPages.insert(UInt32(page)) }
+  }
+
   /// The pages that the image must encode anew; afterwards a page is dirty again only through
   /// changes that the image does not have.
   func takeDirtyPages() -> [UInt32] {
