@@ -115,6 +115,8 @@ extension Record {
       writer.u32(branchPoint.number, start + 8)
     case .segmentClass(let segment, let segmentClass, let partner):
       precondition(partner != segment)
+      precondition(partner == nil || segmentClass == .node)
+      precondition(segmentClass != .lent)
       writer.u32(segment.index, start)
       writer.u8(segmentClass.rawValue, start + 4)
       if let partner {
@@ -202,6 +204,9 @@ extension Record {
       guard let segmentClass = SegmentClass(rawValue: payload.u8(4)) else {
         throw .unknownKind(.record)
       }
+      // A segment becomes lent by being named as a partner only.
+      try FormatError.require(segmentClass != .lent, .record, "class")
+      try FormatError.require(payload.u8(5) == 0 || segmentClass == .node, .record, "partner")
       let segment = SegmentIndex(index: payload.u32(0))
       return .segmentClass(
         segment, segmentClass, partner: try payload.partner(of: segment))

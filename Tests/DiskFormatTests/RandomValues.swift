@@ -147,9 +147,9 @@ extension SeededRandom {
   mutating func segmentClassRecord() -> Record {
     let segment = SegmentIndex(index: UInt32(number(below: 1 << 32)))
     let partner = SegmentIndex(index: UInt32(number(below: 1 << 32)))
-    let segmentClass = [SegmentClass.free, .data, .node, .lent][Int(next() % 4)]
-    return .segmentClass(
-      segment, segmentClass, partner: chance(2) || partner == segment ? nil : partner)
+    let segmentClass = [SegmentClass.free, .data, .node][Int(next() % 3)]
+    let hasPartner = segmentClass == .node && partner != segment && chance(2)
+    return .segmentClass(segment, segmentClass, partner: hasPartner ? partner : nil)
   }
 
   mutating func record() -> Record {

@@ -168,4 +168,16 @@ import Testing
     bytes[4 + 72] = 1
     #expect(throws: FormatError.reservedNotZero(.record)) { try decodeRecord(bytes) }
   }
+  @Test func segmentsAreLentByBeingAPartnerOnly() {
+    let record = Record.segmentClass(
+      SegmentIndex(index: 4), .node, partner: SegmentIndex(index: 0))
+    var bytes = record.encoded(more: false)
+    bytes[4 + 4] = SegmentClass.data.rawValue
+    #expect(throws: FormatError.badField(.record, "partner")) { try decodeRecord(bytes) }
+    bytes[4 + 4] = SegmentClass.lent.rawValue
+    #expect(throws: FormatError.badField(.record, "class")) { try decodeRecord(bytes) }
+    bytes[4 + 4] = SegmentClass.node.rawValue
+    bytes[4 + 8] = 4
+    #expect(throws: FormatError.badField(.record, "partner")) { try decodeRecord(bytes) }
+  }
 }
