@@ -109,6 +109,7 @@ extension Pool {
 
   /// Whether a record that was read may be applied now, or which node it needs.
   public func prepare(replayed record: Record) throws(FormatError) -> Preparation {
+    cache.makeRoom(Self.nodesPerChange)
     switch record {
     case .map(let volume, let extent, let entry):
       guard let slot = volumes.slot(volume) else { throw .badField(.record, "volume") }

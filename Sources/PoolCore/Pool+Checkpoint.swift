@@ -124,6 +124,7 @@ extension Pool {
         if let step = unsafe gather(staging, { nextCountPage(&progress, $0, at: $1) }) {
           return step
         }
+        if progress.nextFolded < progress.folded.count { continue }
         progress.countImages = nodeSpace.dirtySegments
         progress.phase = .countImages
       case .countImages:
@@ -165,6 +166,7 @@ extension Pool {
         if reserved == nil && count > 0 { break }
       }
       guard let address = reserved else { preconditionFailure("no block for a node") }
+      cache.forget(address)
       let written = next(unsafe NodeImage(viewing: base + count * 4096), address)
       if case .end = written { break }
       if case .nothing = written { continue }
@@ -306,10 +308,10 @@ extension Pool {
       target.copy(from: cache.image(slot))
     }
     progress.nextFolded += 1
-    let (freed, zero) = dataSpace.fold(segment, into: target)
+    let (freed, zero, isAllZero) = dataSpace.fold(segment, into: target)
     progress.freedExtents += freed
     if !entry.countPage.isNone { nodeSpace.addToImage(entry.countPage, -1) }
-    if zero == segments.extents {
+    if isAllZero {
       segments.updateImage(segment) {
         $0.countPage = .none
         $0.countChecksum = 0
@@ -327,6 +329,9 @@ extension Pool {
       $0.countChecksum = checksum
       $0.freeUnits = UInt32(zero)
     }
+    // Readers must not ask the device for it before it is written.
+    progress.writtenPages.append(
+      cache.addWritten(countPageLoad(segment), from: target, generation: generation - 1))
     return .node
   }
 
@@ -448,7 +453,8 @@ extension Pool {
       preconditionFailure("the image is not complete")
     }
     checkpointSequence = progress.sequence
-    cache.checkpointCompleted(progress.frozen)
+    cache.checkpointCompleted(progress.frozen + progress.writtenPages)
+    resolveRoots()
     dataSpace.endFreezing()
     systemSpace.checkpointCompleted()
     checkpoint = nil
@@ -466,6 +472,19 @@ extension Pool {
     dataSpace.quarantine(progress.freedExtents)
     quarantine[freed.number] = (nodes, progress.freedExtents)
     return freed
+  }
+
+  /// Roots that name nodes by memory number learn their addresses, before the numbers are forgotten.
+  private func resolveRoots() {
+    for slot in volumes.states.indices where volumes.states[slot].isUsed {
+      let root = volumes.states[slot].root
+      if root.pointer.isInMemory {
+        volumes.states[slot].root.pointer = cache.resolved(root.pointer)
+      }
+    }
+    for index in doomed.indices {
+      doomed[index].root.pointer = cache.resolved(doomed[index].root.pointer)
+    }
   }
 
   /// The quarantine of freed space is over: it may be taken.

@@ -88,10 +88,14 @@ extension Pool {
 
   // MARK: Preparing
 
+  /// Nodes that one change makes at the most: one for each level.
+  static let nodesPerChange = Int(FormatConstants.maximumLevel) + 1
+
   /// Whether a change of one map entry may be applied now.
   public func prepareMap(
     _ volume: VolumeSlot, _ extent: VirtualExtent, tier: SpaceTier
   ) -> Preparation {
+    cache.makeRoom(Self.nodesPerChange)
     if let load = missingOnPath(volume.index, extent) { return .missing(load) }
     let nodes = Int(volumes.states[volume.index].rootLevel) + 1
     if tier != .essential {

@@ -27,6 +27,8 @@ struct CheckpointProgress {
   /// Segments with count changes.
   let folded: [UInt32]
   var nextFolded = 0
+  /// The slots of count pages that were written.
+  var writtenPages: [Int32] = []
   /// Extents whose count became zero.
   var freedExtents: [UInt64] = []
   var countImages: [UInt32] = []

@@ -93,17 +93,23 @@ struct NodeState {
     for i in (0..<Self.slotsPerChunk).reversed() { free.append(Int32(first + i)) }
   }
 
-  /// A slot for a new node. Evicts a clean node when the cache is full; grows beyond its capacity
-  /// only where everything is dirty, which the bound on dirty nodes allows in replay alone.
   private func takeSlot() -> Int {
-    if free.isEmpty && slotCount >= capacity { evictOne() }
     if free.isEmpty { addChunk() }
     let slot = Int(free.removeLast())
     usedCount += 1
     return slot
   }
 
-  private func evictOne() {
+  /// Evicts clean nodes until so many slots are free, as far as there are any. A change calls this
+  /// before it looks whether its nodes are there, since nothing may be evicted under its feet: new
+  /// nodes take free slots, and beyond the capacity (where nearly everything is dirty) new memory.
+  func makeRoom(_ count: Int) {
+    while free.count < count && slotCount >= capacity {
+      if !evictOne() { return }
+    }
+  }
+
+  private func evictOne() -> Bool {
     for _ in 0..<(slotCount * 2) {
       hand = hand + 1 < slotCount ? hand + 1 : 0
       if !self[hand].isUsed || self[hand].isDirty { continue }
@@ -112,8 +118,9 @@ struct NodeState {
         continue
       }
       evict(hand)
-      return
+      return true
     }
+    return false
   }
 
   private func evict(_ slot: Int) {
@@ -181,6 +188,7 @@ struct NodeState {
   /// Adds a clean node that was read from disk; its bytes are copied.
   func add(_ load: NodeLoad, birth: ShareEpoch, from bytes: NodeImage) {
     precondition(table.find(load.address.block) < 0)
+    makeRoom(1)
     let slot = takeSlot()
     image(slot).copy(from: bytes)
     var state = NodeState()
@@ -269,10 +277,32 @@ struct NodeState {
     precondition(self[slot].address.isNone)
     self[slot].address = address
     self[slot].checksum = checksum
-    let stale = table.find(address.block)
-    // The address was freed and is reused: an old clean node may still be cached under it.
-    if stale >= 0 { evict(stale) }
     table.insert(address.block, slot)
+  }
+
+  /// The address is taken for a new node: what was cached under it is not true any longer.
+  func forget(_ address: PoolAddress) {
+    let stale = table.find(address.block)
+    if stale >= 0 { evict(stale) }
+  }
+
+  /// Keeps a node that the running checkpoint has written, until it is durable and after.
+  func addWritten(_ load: NodeLoad, from bytes: NodeImage, generation: UInt64) -> Int32 {
+    precondition(table.find(load.address.block) < 0)
+    let slot = takeSlot()
+    image(slot).copy(from: bytes)
+    var state = NodeState()
+    state.address = load.address
+    state.checksum = load.checksum
+    state.generation = generation
+    state.key = load.key
+    state.type = load.type
+    state.isUsed = true
+    state.isDirty = true
+    self[slot] = state
+    table.insert(load.address.block, slot)
+    dirtyCount += 1
+    return Int32(slot)
   }
 
   /// The checkpoint is durable: its nodes are clean from now on.

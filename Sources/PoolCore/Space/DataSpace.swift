@@ -104,23 +104,26 @@ import StorageUnits
   func add(_ segment: Int) {
     precondition(segments[segment] == nil)
     let state = Segment()
-    for i in 0..<table.extents { state.setUsable(i, true) }
+    for i in table.extents - capacity(segment)..<table.extents { state.setUsable(i, true) }
     state.isKnown = true
-    state.usableCount = table.extents
+    state.usableCount = capacity(segment)
     segments[segment] = state
-    addUsable(segment, table.extents)
+    addUsable(segment, state.usableCount)
   }
 
   /// A data segment of which nothing is named or held becomes free.
   func remove(_ segment: Int) {
     precondition(isEmpty(segment))
-    addUsable(segment, -table.extents)
+    addUsable(segment, -capacity(segment))
     segments[segment] = nil
   }
 
+  /// Extents that a segment offers: address 0 is never given out.
+  private func capacity(_ segment: Int) -> Int { segment == 0 ? table.extents - 1 : table.extents }
+
   func isEmpty(_ segment: Int) -> Bool {
     let state = state(segment)
-    return state.usableCount == table.extents && state.current == nil && state.frozen == nil
+    return state.usableCount == capacity(segment) && state.current == nil && state.frozen == nil
   }
 
   func usableCount(in segment: Int) -> Int { state(segment).usableCount }
@@ -134,7 +137,7 @@ import StorageUnits
     precondition(!state.isKnown)
     var count = 0
     let first = table.start(of: segment).extent.index
-    for i in 0..<table.extents {
+    for i in table.extents - capacity(segment)..<table.extents {
       if let page, page.count(i) != 0 { continue }
       if state.current?.deltas.isTouched(i) == true { continue }
       if state.frozen?.deltas.isTouched(i) == true { continue }
@@ -222,8 +225,8 @@ import StorageUnits
   }
 
   /// Adds the frozen changes of a segment to its counts, which are in `page`; reports the touched
-  /// extents whose count is zero now, and how many counts of the page are.
-  func fold(_ segment: Int, into page: NodeImage) -> (freed: [UInt64], zero: Int) {
+  /// extents whose count is zero now, how many counts of the page are, and whether all are.
+  func fold(_ segment: Int, into page: NodeImage) -> (freed: [UInt64], zero: Int, isAllZero: Bool) {
     guard let box = state(segment).frozen else { preconditionFailure("nothing to fold") }
     let first = table.start(of: segment).extent.index
     var freed: [UInt64] = []
@@ -236,12 +239,12 @@ import StorageUnits
         precondition(new >= 0, "an extent's count would fall below zero")
         page.setCount(min(UInt32(new), FormatConstants.stickyCount), i)
       }
-      if page.count(i) == 0 {
+      if page.count(i) == 0 && first + UInt64(i) != 0 {
         zero += 1
         if isTouched { freed.append(first + UInt64(i)) }
       }
     }
-    return (freed, zero)
+    return (freed, zero, zero == capacity(segment))
   }
 
   /// The image is durable.

@@ -62,7 +62,7 @@ import StorageUnits
     precondition(word != 0)
     return DevicePlace(
       device: DeviceIndex(index: UInt16(truncatingIfNeeded: word >> 48)),
-      block: (word & 0xFFFF_FFFF_FFFF) + address.block & (UInt64(1) << UInt64(shift)) - 1)
+      block: (word & 0xFFFF_FFFF_FFFF) + (address.block & UInt64(blocks - 1)))
   }
 
   func secondPlace(of address: PoolAddress) -> DevicePlace? {

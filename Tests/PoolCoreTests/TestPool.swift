@@ -1,0 +1,193 @@
+import DiskFormat
+import PoolCore
+import StorageUnits
+
+/// A pool in memory: its devices are a dictionary of blocks, and whatever the pool asks for is
+/// done at once.
+@safe final class TestPool {
+  let pool: Pool
+  private(set) var blocks: [DevicePlace: [UInt8]] = [:]
+  private let staging = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: 256 << 10, alignment: 4096)
+  /// Freed space whose quarantine the test has not ended yet.
+  var freed: [FreedSpace] = []
+
+  /// A new pool of devices with so many segments of 2^shift blocks each.
+  init(segments: [Int], shift: UInt8, bounds: PoolBounds) {
+    var entries: [SegmentEntry] = []
+    var ranges: [DeviceIndex: [SystemRange]] = [:]
+    for (device, count) in segments.enumerated() {
+      let index = DeviceIndex(index: UInt16(device))
+      ranges[index] = [SystemRange(firstBlock: 256, blockCount: 4096)]
+      for i in 0..<count {
+        let block = UInt64(8192 + i << Int(shift))
+        entries.append(SegmentEntry(place: DevicePlace(device: index, block: block)))
+      }
+    }
+    capacityBytes = UInt64(entries.count) << (UInt64(shift) + 12)
+    let superblock = Self.superblock(segments: segments, entries: entries, shift: shift)
+    var uuids: [DeviceIndex: StorageUUID] = [:]
+    for member in superblock.members { uuids[member.index] = member.uuid }
+    pool = Pool(
+      PoolImage(
+        superblock: superblock, segments: entries, nodeCounts: [:], segmentPages: [],
+        catalogue: PoolImage.emptyCatalogue, volumes: [], doomedTree: PoolImage.emptyDoomed,
+        doomed: [], systemRanges: ranges, deviceUUIDs: uuids), bounds: bounds)
+  }
+
+  deinit { unsafe staging.deallocate() }
+
+  private static func superblock(
+    segments: [Int], entries: [SegmentEntry], shift: UInt8
+  ) -> Superblock {
+    let members = segments.indices.map { i in
+      PoolMember(
+        uuid: StorageUUID(high: 9, low: UInt64(i + 1)), index: DeviceIndex(index: UInt16(i)),
+        state: .active, sizeBytes: UInt64(segments[i]) << (UInt64(shift) + 12) + 64 << 20,
+        superblockSequence: 1)
+    }
+    let second =
+      segments.count > 1
+      ? DevicePlace(device: DeviceIndex(index: 1), block: 256) : nil
+    return Superblock(
+      features: FeatureMasks(), poolUUID: StorageUUID(high: 7, low: 8), poolName: "test",
+      deviceUUID: members[0].uuid, device: DeviceIndex(index: 0), sequence: 1,
+      checkpointSequence: 0, checkpointRecord: RecordNumber(0), logGeneration: 1, logNonce: 1,
+      applyVersion: ApplyVersion.current, shareEpoch: ShareEpoch(1), segmentShift: shift,
+      segmentCount: UInt32(entries.count), allocationRunExtents: 4, nextVolumeID: 1,
+      bounds: WriterBounds(dirtyNodeBytes: 0, countDeltaBytes: 0), catalogue: .none,
+      doomed: .none, segmentTable: SystemTreeRoot(pointer: nil, level: 0),
+      streams: [
+        JournalStream(
+          place: DevicePlace(device: DeviceIndex(index: 0), block: 256), secondPlace: second,
+          blockCount: 16, firstSequence: 1, previousChecksum: 0)
+      ], systemRanges: [], members: members, fenceEpoch: 0,
+      openedBy: Opening(host: "test", process: 1, at: 0), isOpen: false)
+  }
+
+  /// What the segments hold, in bytes.
+  var capacity: UInt64 { capacityBytes }
+  private let capacityBytes: UInt64
+
+  // MARK: Doing what the pool asks for
+
+  func supply(_ load: NodeLoad) {
+    let place = pool.place(of: load.address)
+    guard let bytes = blocks[place] else { preconditionFailure("nothing was written at \(place)") }
+    let copy = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
+    defer { unsafe copy.deallocate() }
+    unsafe copy.copyMemory(from: bytes, byteCount: 4096)
+    do {
+      try unsafe pool.supply(load, from: copy)
+    } catch { preconditionFailure("\(load) was refused: \(error)") }
+  }
+
+  /// Applies a change once its nodes are loaded; false if there is no space.
+  func change(
+    _ volume: VolumeSlot, _ extent: VirtualExtent, tier: SpaceTier = .hostWrite,
+    _ change: (inout Bool) -> EntryChange?
+  ) -> Bool {
+    while true {
+      switch pool.prepareMap(volume, extent, tier: tier) {
+      case .missing(let load): supply(load)
+      case .noSpace: return false
+      case .mustWaitForCheckpoint: checkpoint()
+      case .ready:
+        var retry = false
+        guard let change = change(&retry) else {
+          if retry { continue }
+          return false
+        }
+        _ = pool.applyMap(volume, extent, change)
+        finishBatch()
+        return true
+      }
+    }
+  }
+
+  /// Writes blocks as the engine would: where the decision says. False if there is no space.
+  func write(_ volume: VolumeSlot, _ extent: VirtualExtent, _ mask: BlockMask) -> Bool {
+    change(volume, extent) { retry in
+      let decision = WriteDecision(
+        writing: mask, to: self.entry(volume, extent), shareEpoch: self.pool.shareEpoch(of: volume))
+      switch decision {
+      case .inPlace(let address): return .wroteInPlace(extent: address, mask: mask)
+      case .fresh(let copying):
+        switch self.pool.takeExtent(for: volume, at: extent) {
+        case .extent(let address):
+          return .wroteFresh(extent: address, written: mask, copied: copying)
+        case .missing(let load):
+          self.supply(load)
+          retry = true
+          return nil
+        case .noSpace: return nil
+        }
+      }
+    }
+  }
+
+  func entry(_ volume: VolumeSlot, _ extent: VirtualExtent) -> MapEntry {
+    while true {
+      switch pool.lookup(volume, extent) {
+      case .entry(let entry): return entry
+      case .missing(let load): supply(load)
+      }
+    }
+  }
+
+  func finishBatch() {
+    if let batch = pool.records.cut() { pool.records.finish(batch) }
+  }
+
+  /// Drops one step of the doomed trees; false if nothing is doomed.
+  func drop() -> Bool {
+    while true {
+      switch pool.prepareDrop() {
+      case nil: return false
+      case .missing(let load): supply(load)
+      case .mustWaitForCheckpoint: checkpoint()
+      case .noSpace: preconditionFailure("a drop was refused space")
+      case .ready:
+        _ = pool.applyDrop()
+        finishBatch()
+        return true
+      }
+    }
+  }
+
+  /// Runs a whole checkpoint; `between` is called between its steps.
+  func checkpoint(between: () -> Void = {}) {
+    precondition(pool.beginCheckpoint() == .begun)
+    finishBatch()
+    loop: while true {
+      switch unsafe pool.checkpointStep(staging: staging) {
+      case .write(let address, let count):
+        let places = pool.places(of: address)
+        store(places.first, count)
+        if let second = places.second { store(second, count) }
+      case .writeSystem(let place, let second, let count):
+        store(place, count)
+        if let second { store(second, count) }
+      case .load(let load): supply(load)
+      case .seal: break loop
+      }
+      between()
+    }
+    pool.sealCheckpoint(
+      logGeneration: 1, nonce: 1, firstSequence: 1, previousChecksum: 0,
+      opening: Opening(host: "test", process: 1, at: 0), isOpen: true)
+    if let space = pool.completeCheckpoint() { freed.append(space) }
+  }
+
+  func releaseFreed() {
+    for space in freed { pool.release(space) }
+    freed = []
+  }
+
+  private func store(_ place: DevicePlace, _ byteCount: Int) {
+    for i in 0..<byteCount / 4096 {
+      let part = unsafe UnsafeRawBufferPointer(rebasing: staging[i * 4096..<(i + 1) * 4096])
+      blocks[place.advanced(byBlocks: UInt64(i))] = unsafe Array(part)
+    }
+  }
+}
