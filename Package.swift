@@ -72,7 +72,8 @@ let package = Package(
       "DiskFormatTests", ["DiskFormat", "StorageUnits", "CChecksum"], exclude: ["Golden"]),
     tests(
       "PoolCoreTests", ["PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
-    tests("BlockIOTests", ["BlockIO", "StorageUnits"]),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    tests("BlockIOTests", ["BlockIO", "StorageUnits", "CAllocationCounter"]),
     tests(
       "VolumeEngineTests",
       [

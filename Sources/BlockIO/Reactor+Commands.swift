@@ -142,7 +142,8 @@ extension Reactor {
     unsafe slot.pointee.done += Int(result)
     let done = unsafe slot.pointee.done
     if done == command.length { return endCommand(index, errno: 0) }
-    if result == 0 || done % StorageSizes.sectorBytes != 0 {
+    // A read that ends inside a sector has met the end of the file; a write just goes on.
+    if result == 0 || (command.operation == .read && done % StorageSizes.sectorBytes != 0) {
       return endCommand(index, errno: endOfFile(command, done: done))
     }
     issue(OperationTag(.command, index: UInt32(index)))

@@ -67,12 +67,13 @@ extension Reactor {
     return .accepted(listener: listeners[index].listener, connection: connection)
   }
 
-  /// An accept that ended for want of descriptors or memory would end at once again.
+  /// An accept that ended for want of descriptors or memory, or for a reason unknown, would end at
+  /// once again: it is given a pause. One peer that went away is no reason for one.
   private func armAgain(_ index: Int, after result: Int32) {
-    switch -result {
-    case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+    if result >= 0 || [ECONNABORTED, EPROTO, EINTR, EAGAIN].contains(-result) {
+      arm(index)
+    } else {
       acceptRetry = SystemClock.now().adding(milliseconds: 100)
-    default: arm(index)
     }
   }
 

@@ -176,16 +176,11 @@ public import StorageUnits
   }
 
   private func timeoutNanoseconds(until deadline: MonotonicTime?) -> UInt64 {
-    guard let limit = deadline.map({ min($0, acceptRetry) }) ?? retryDeadline else { return .max }
+    let limit = min(deadline ?? .distantFuture, acceptRetry)
     if limit == .distantFuture { return .max }
-    if limit.nanoseconds == 0 { return 0 }
     let now = SystemClock.now()
     if acceptRetry <= now { retryAccepting() }
     return limit <= now ? 0 : limit.nanoseconds - now.nanoseconds
-  }
-
-  private var retryDeadline: MonotonicTime? {
-    acceptRetry == .distantFuture ? nil : acceptRetry
   }
 
   /// The errors of a turn that end by themselves are left to the next one; others are bugs.

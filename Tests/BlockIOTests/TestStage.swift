@@ -22,12 +22,17 @@ final class TemporaryFolder {
 }
 
 /// 4096-byte aligned memory of one test. Never freed: a test that failed, or that dropped its buffer
-/// early, leaves operations behind that the kernel still carries out.
+/// early, leaves operations behind that the kernel still carries out. Mapped, so that the leak
+/// sanitizer does not count it.
 @safe final class AlignedBuffer {
   let bytes: UnsafeMutableRawBufferPointer
 
   init(_ count: Int, repeating byte: UInt8 = 0) {
-    unsafe bytes = .allocate(byteCount: count, alignment: 4096)
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS
+    guard let base = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, flags, -1, 0),
+      unsafe base != MAP_FAILED
+    else { fatalError("no memory for a test's buffer") }
+    unsafe bytes = UnsafeMutableRawBufferPointer(start: base, count: count)
     unsafe bytes.initializeMemory(as: UInt8.self, repeating: byte)
   }
 
