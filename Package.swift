@@ -88,7 +88,7 @@ let package = Package(
     tests(
       "CommandTests",
       [
-        "lamina", "Management", "ManagementHTTP", "StorageUnits",
+        "lamina", "Management", "ManagementHTTP", "ServerHarness", "StorageUnits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
