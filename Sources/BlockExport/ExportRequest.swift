@@ -96,14 +96,19 @@ public struct ExportDescription: Hashable, Sendable {
   /// Valid until the answers of this turn have been taken.
   public var firstExtent: Int
   public var extentCount: Int
+  /// For `read` only, a hint: the whole range is known to be zeros without looking at the buffer
+  /// (which holds zeros all the same). A target may then say "hole" in place of the bytes.
+  public var readsAsZeros: Bool
 
   @inlinable public init(
-    token: UInt64, error: ExportError?, firstExtent: Int = 0, extentCount: Int = 0
+    token: UInt64, error: ExportError?, firstExtent: Int = 0, extentCount: Int = 0,
+    readsAsZeros: Bool = false
   ) {
     self.token = token
     self.error = error
     self.firstExtent = firstExtent
     self.extentCount = extentCount
+    self.readsAsZeros = readsAsZeros
   }
 }
 

@@ -1,4 +1,5 @@
 public import BlockExport
+import StorageUnits
 
 /// What a client and the server have agreed on when transmission begins.
 public struct ExportAgreement: Hashable, Sendable {
@@ -28,4 +29,23 @@ public struct ExportAgreement: Hashable, Sendable {
     if structuredReplies { flags.insert(.sendDF) }
     return flags
   }
+
+  /// The part that every request is judged by.
+  var terms: TransmissionTerms {
+    TransmissionTerms(
+      volume: export.volume, sizeBytes: export.sizeBytes,
+      logicalBlockBytes: UInt64(export.logicalBlockBytes), isReadOnly: export.isReadOnly,
+      structuredReplies: structuredReplies, blockStatus: blockStatus)
+  }
+}
+
+/// An `ExportAgreement` without its name: plain numbers, so that looking at it per request counts no
+/// references.
+struct TransmissionTerms: Hashable, Sendable {
+  var volume: VolumeID
+  var sizeBytes: UInt64
+  var logicalBlockBytes: UInt64
+  var isReadOnly: Bool
+  var structuredReplies: Bool
+  var blockStatus: Bool
 }

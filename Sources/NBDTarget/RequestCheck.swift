@@ -13,9 +13,9 @@ enum RequestCheck: Hashable, Sendable {
   /// The stream cannot be followed any further.
   case drop
 
-  /// Judges a header by what was agreed on. The order of the checks decides which error a request
+  /// Judges a header by the terms of its export. The order of the checks decides which error a request
   /// with several faults gets: unknown command or flag, read-only, range, alignment, length.
-  init(_ header: RequestHeader, _ agreement: ExportAgreement) {
+  init(_ header: RequestHeader, _ terms: TransmissionTerms) {
     guard header.magic == NBDMagic.request else {
       self = .drop
       return
@@ -33,11 +33,11 @@ enum RequestCheck: Hashable, Sendable {
       return
     }
     let flags = CommandFlags(rawValue: header.flags)
-    guard flags.isSubset(of: Self.flags(for: command, agreement)) else {
+    guard flags.isSubset(of: Self.flags(for: command, terms)) else {
       self = .refuse(.invalid)
       return
     }
-    if let error = Self.error(command, header, agreement) {
+    if let error = Self.error(command, header, terms) {
       self = .refuse(error)
       return
     }
@@ -49,10 +49,10 @@ enum RequestCheck: Hashable, Sendable {
   }
 
   /// FUA is allowed with everything, because the protocol says so and clients do it.
-  private static func flags(for command: NBDCommand, _ agreement: ExportAgreement) -> CommandFlags {
+  private static func flags(for command: NBDCommand, _ terms: TransmissionTerms) -> CommandFlags {
     switch command {
     case .read:
-      return agreement.structuredReplies
+      return terms.structuredReplies
         ? [.forceUnitAccess, .doNotFragment] : [.forceUnitAccess]
     case .write, .disconnect, .flush, .trim:
       return [.forceUnitAccess]
@@ -64,24 +64,23 @@ enum RequestCheck: Hashable, Sendable {
   }
 
   private static func error(
-    _ command: NBDCommand, _ header: RequestHeader, _ agreement: ExportAgreement
+    _ command: NBDCommand, _ header: RequestHeader, _ terms: TransmissionTerms
   ) -> NBDError? {
-    let export = agreement.export
     switch command {
     case .flush:
       return header.offset == 0 && header.length == 0 ? nil : .invalid
     case .write, .trim, .writeZeroes:
-      if export.isReadOnly { return .notPermitted }
+      if terms.isReadOnly { return .notPermitted }
     case .blockStatus:
-      if !agreement.blockStatus { return .invalid }
+      if !terms.blockStatus { return .invalid }
     case .read, .disconnect:
       break
     }
     let length = UInt64(header.length)
-    guard header.offset <= export.sizeBytes, length <= export.sizeBytes - header.offset else {
+    guard header.offset <= terms.sizeBytes, length <= terms.sizeBytes - header.offset else {
       return command == .write || command == .writeZeroes ? .noSpace : .invalid
     }
-    let blockMask = UInt64(export.logicalBlockBytes) - 1
+    let blockMask = terms.logicalBlockBytes - 1
     guard (header.offset | length) & blockMask == 0 else { return .invalid }
     if command == .read || command == .write {
       guard header.length <= UInt32(ExportLimits.maximumTransferBytes) else { return .invalid }

@@ -21,7 +21,7 @@ import Testing
     RequestCheck(
       RequestHeader(
         magic: 0x2560_9513, flags: flags, type: type, cookie: 5, offset: offset, length: length),
-      agreement)
+      agreement.terms)
   }
 
   @Test func theHeaderIsReadAsTheProtocolLaysItOut() {
@@ -40,7 +40,7 @@ import Testing
     for magic in [0, 0x2560_9512, 0x1395_6025, .max] as [UInt32] {
       let header = RequestHeader(
         magic: magic, flags: 0, type: 0, cookie: 0, offset: 0, length: 512)
-      #expect(RequestCheck(header, Self.agreement()) == .drop)
+      #expect(RequestCheck(header, Self.agreement().terms) == .drop)
     }
   }
 

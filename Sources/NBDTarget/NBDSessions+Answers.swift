@@ -1,0 +1,142 @@
+public import BlockExport
+import StorageUnits
+
+/// From answers of the engine to replies.
+extension NBDSessions {
+  /// Takes the answers of a turn. `extents` are those that block status answers refer to; they are
+  /// copied.
+  public func deliver(_ answers: Span<ExportAnswer>, extents: Span<BlockStatusExtent>) {
+    for n in answers.indices { deliver(answers[n], extents: extents) }
+  }
+
+  /// Takes one answer.
+  public func deliver(_ answer: ExportAnswer, extents: Span<BlockStatusExtent>) {
+    let w = Int(truncatingIfNeeded: answer.token)
+    precondition(windows[w].state == .inEngine, "an answer to nothing that was asked")
+    let r = windows[w].request
+    let i = requests[r].session
+    windows[w].state = .answered
+    requests[r].unanswered &-= 1
+    sessions[i].windowsInEngine &-= 1
+    let error = answer.error.map { NBDError($0) }
+    windows[w].error = error
+
+    let isGone = sessions[i].phase == .closing || sessions[i].phase == .lingering
+    if isGone && requests[r].isOrdered && !requests[r].isAbandoned {
+      // It is in the request's list, which `closed` gives back.
+      return
+    }
+    if isGone || requests[r].isAbandoned {
+      // A request of a closing session that is still being taken in is ended by `closed`.
+      releaseWindow(w)
+      settle(i)
+      if sessions[i].phase == .ending { markFlush(i) }
+      return
+    }
+    switch requests[r].command {
+    case .read: readWindowEnded(w, r, i, isZero: answer.readsAsZeros)
+    case .write: writeWindowEnded(w, r, i)
+    case .blockStatus where error == nil: blockStatusEnded(w, r, i, answer, extents)
+    case .blockStatus, .flush, .trim, .writeZeroes, .disconnect:
+      windows[w].reply = error == nil ? .status : errorReply(i)
+      makeReady(w, i)
+    }
+  }
+
+  private func readWindowEnded(_ w: Int, _ r: Int, _ i: Int, isZero: Bool) {
+    if requests[r].isOrdered {
+      if requests[r].error == nil { requests[r].error = windows[w].error }
+      markFlush(i)
+      return
+    }
+    // The last one to be answered is the last one to be queued.
+    windows[w].isDone = requests[r].isCut && requests[r].unanswered == 0
+    if windows[w].error != nil {
+      windows[w].reply = requests[r].windowCount > 1 ? .errorOffset : errorReply(i)
+      giveBackBuffer(w)
+    } else if isZero && sessions[i].terms.structuredReplies {
+      windows[w].reply = .hole
+      giveBackBuffer(w)
+    } else {
+      windows[w].reply = .data
+    }
+    makeReady(w, i)
+  }
+
+  /// A window of a write was answered, or was never submitted because the request had failed.
+  func writeWindowEnded(_ w: Int, _ r: Int, _ i: Int) {
+    if requests[r].error == nil { requests[r].error = windows[w].error }
+    giveBackBuffer(w)
+    guard requests[r].isCut && requests[r].unanswered == 0 else {
+      windows[w].state = .answered
+      releaseWindow(w)
+      return
+    }
+    windows[w].error = requests[r].error
+    windows[w].reply = requests[r].error == nil ? .status : errorReply(i)
+    makeReady(w, i)
+  }
+
+  /// Makes the whole reply in the window's buffer.
+  private func blockStatusEnded(
+    _ w: Int, _ r: Int, _ i: Int, _ answer: ExportAnswer, _ extents: Span<BlockStatusExtent>
+  ) {
+    guard let buffer = windows[w].buffer else { preconditionFailure("block status has a buffer") }
+    let area = unsafe buffers.address(buffer)
+    let room = (buffer.kind.bytes - ReplyEncoding.chunkBytes - 4) / 8
+    let limit = requests[r].flags.contains(.requestOne) ? 1 : room
+    var at = ReplyEncoding.chunkBytes + 4
+    var count = 0
+    var left = UInt64(requests[r].length)
+    var length: UInt64 = 0
+    var state: UInt32 = 0
+
+    func put() {
+      unsafe ReplyEncoding.store(UInt32(length), area, at)
+      unsafe ReplyEncoding.store(state, area, at + 4)
+      at += 8
+      count += 1
+      length = 0
+    }
+    for n in answer.firstExtent..<answer.firstExtent + answer.extentCount {
+      let extent = extents[n]
+      let next: UInt32 = (extent.isHole ? 1 : 0) | (extent.readsAsZeros ? 2 : 0)
+      if length > 0 && next != state {
+        put()
+        if count == limit { break }
+      }
+      // Never more than was asked for, which also makes it fit the field.
+      let part = min(extent.length, left)
+      state = next
+      length += part
+      left -= part
+      if left == 0 { break }
+    }
+    if length > 0 && count < limit { put() }
+    if count == 0 {
+      // A server may always say that it does not know.
+      length = UInt64(requests[r].length)
+      put()
+    }
+    _ = unsafe ReplyEncoding.chunk(
+      area, .blockStatus, isDone: true, cookie: requests[r].cookie, payload: 4 + 8 * count)
+    unsafe ReplyEncoding.store(
+      Negotiation.allocationContextID, area, ReplyEncoding.chunkBytes)
+    windows[w].length = at
+    windows[w].reply = .blockStatus
+    makeReady(w, i)
+  }
+
+  /// Queues the window's reply.
+  func makeReady(_ w: Int, _ i: Int) {
+    windows[w].state = .ready
+    windows[w].next = noSlot
+    if sessions[i].lastReady == noSlot {
+      sessions[i].firstReady = w
+    } else {
+      windows[sessions[i].lastReady].next = w
+    }
+    sessions[i].lastReady = w
+    markFlush(i)
+  }
+}
