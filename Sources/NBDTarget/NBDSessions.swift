@@ -5,7 +5,7 @@ import StorageUnits
 /// out.
 ///
 /// The owner reports what happened on the sockets (`accept`, `received`, `sent`, `closed`) and what
-/// the engine answered (`deliver`), calls `flush` once a turn, and carries out what `nextRequest`
+/// the engine answered (`deliver`), calls `flush` once a turn, and carries out what `firstRequest`
 /// and `nextAction` give. All memory is taken at start; per request nothing is allocated and no
 /// reference is counted. Belongs to one thread.
 ///
@@ -131,14 +131,17 @@ import StorageUnits
 
   // MARK: What is to be done
 
-  /// The next request for the engine, each given once.
-  public func nextRequest() -> ExportRequest? {
-    guard submissionCount > 0 else { return nil }
-    let request = unsafe submissions[firstSubmission]
+  /// The oldest request that the engine has not taken.
+  public var firstRequest: ExportRequest? {
+    submissionCount > 0 ? unsafe submissions[firstSubmission] : nil
+  }
+
+  /// The engine has taken `firstRequest`.
+  public func removeFirstRequest() {
+    precondition(submissionCount > 0)
     firstSubmission &+= 1
     if firstSubmission == windows.count { firstSubmission = 0 }
     submissionCount &-= 1
-    return request
   }
 
   /// The next thing to do with a socket, each given once.

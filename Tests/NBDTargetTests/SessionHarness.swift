@@ -93,7 +93,8 @@ final class SessionHarness {
     var hasMoved = false
     sessions.expire(at: now)
     sessions.flush(at: now)
-    while let request = sessions.nextRequest() {
+    while let request = sessions.firstRequest {
+      sessions.removeFirstRequest()
       engine.take(request)
       hasMoved = true
     }
