@@ -66,7 +66,7 @@ private struct ModelClient {
       let hasData = request.type == 0 && field(4, 4) == 0
       let length = hasData ? request.length : 0
       guard received.count >= 16 + length else { return nil }
-      if hasData && Array(received[16..<16 + length]) != request.expected { return false }
+      if hasData && !Array(received[16..<16 + length]).equals(request.expected) { return false }
       received.removeFirst(16 + length)
       outstanding[cookie] = nil
       completed += 1
@@ -90,7 +90,7 @@ private struct ModelClient {
       let count = type == 1 ? length - 8 : Int(field(28, 4))
       guard request.type == 0, offset >= 0, offset + count <= request.length else { return false }
       let data = type == 1 ? Array(received[28..<28 + count]) : [UInt8](repeating: 0, count: count)
-      guard data == Array(request.expected[offset..<offset + count]) else { return false }
+      guard data.equals(Array(request.expected[offset..<offset + count])) else { return false }
       request.covered += count
     case 0x8001, 0x8002: request.hasFailed = true
     default: return false
@@ -143,8 +143,8 @@ private struct ModelClient {
       payload = [UInt8](repeating: UInt8.random(in: 0...255, using: &random), count: length)
       payload[0] = 0xA5
       payload[length - 1] = 0x5A
-      model.replaceSubrange(range, with: payload)
-    case 4, 6: model.replaceSubrange(range, with: repeatElement(0, count: length))
+      unsafe payload.withUnsafeBytes { unsafe model.overwrite(range, with: $0) }
+    case 4, 6: unsafe model.overwrite(range, with: nil)
     default: break
     }
     client.outstanding[cookie] = ModelClient.Outstanding(
@@ -200,7 +200,7 @@ private struct ModelClient {
       #expect(client.received.isEmpty, "seed \(seed)")
       #expect(client.completed == Int(client.nextCookie), "seed \(seed)")
     }
-    #expect(harness.engine.contents[VolumeID(1)] == model, "seed \(seed)")
+    #expect(harness.engine.contents[VolumeID(1)]?.equals(model) == true, "seed \(seed)")
     #expect(harness.sessions.statistics.connectionsDropped == 0, "seed \(seed)")
     #expect(harness.endsEmpty(), "seed \(seed)")
   }
