@@ -96,56 +96,7 @@ extension Pool {
     return records.append(record)
   }
 
-  /// Applies a record that was read from the journal or the tail, after `prepare(replayed:)`.
-  ///
-  /// The records of a start are not journalled again: the checkpoint that ends it holds them.
-  public func apply(replayed record: Record, number: RecordNumber) {
-    precondition(number == lastRecord.next)
-    isReplaying = true
-    apply(record, number: number)
-    lastRecord = number
-    records.continueNumbering(at: number.next)
-  }
-
-  /// Whether a record that was read may be applied now, or which node it needs.
-  public func prepare(replayed record: Record) throws(FormatError) -> Preparation {
-    cache.makeRoom(Self.nodesPerChange)
-    switch record {
-    case .map(let volume, let extent, let entry):
-      guard let slot = volumes.slot(volume) else { throw .badField(.record, "volume") }
-      guard extent.index < ByteCount(volumes.states[slot].sizeBytes).extentsRoundingUp else {
-        throw .badField(.record, "extent")
-      }
-      for layer in [entry.upper, entry.lower] where !layer.isNone {
-        guard segments.segment(of: layer.address) < segments.count,
-          segments.entries[segments.segment(of: layer.address)].segmentClass == .data
-        else { throw .badField(.record, "address") }
-      }
-      if let load = missingOnPath(slot, extent) { return .missing(load) }
-    case .createVolume(let record):
-      guard volumes.slot(record.id) == nil, volumes.slot(named: record.name) == nil else {
-        throw .badField(.record, "volume")
-      }
-    case .alterVolume(let record):
-      guard volumes.slot(record.id) != nil else { throw .badField(.record, "volume") }
-    case .deleteVolume(let id):
-      guard volumes.slot(id) != nil else { throw .badField(.record, "volume") }
-    case .segmentClass(let segment, _, let partner):
-      guard Int(segment.index) < segments.count, Int(partner?.index ?? 0) < segments.count else {
-        throw .badField(.record, "segment")
-      }
-    case .drop(let step):
-      guard doomed.contains(where: { $0.id == step.doomed }) else {
-        throw .badField(.record, "doomed")
-      }
-      return prepareDropStep(step)
-    case .snapshot, .clone, .rollback, .unshare:
-      throw .unknownKind(.record)
-    }
-    return .ready
-  }
-
-  private func apply(_ record: Record, number: RecordNumber) {
+  func apply(_ record: Record, number: RecordNumber) {
     switch record {
     case .map(let volume, let extent, let entry):
       guard let slot = volumes.slot(volume),

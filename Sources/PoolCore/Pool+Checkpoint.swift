@@ -29,6 +29,7 @@ extension Pool {
     guard checkpoint == nil else { return .alreadyRunning }
     guard records.hasRoom(forRecords: 2) else { return .mustWaitForRound }
     freeEmptySegments()
+    if segments.isFirstSegmentFree { _ = addNodeSegment() }
     while nodeSpace.usableCount < nodesToWrite {
       guard records.hasRoom(forRecords: 1) else { return .mustWaitForRound }
       guard addNodeSegment() else { return .noSpace }
@@ -52,13 +53,21 @@ extension Pool {
     }
   }
 
-  /// A free segment becomes a node segment, with a second place on another device where there is
-  /// one. Node segments lie at the far end, away from the streams.
+  /// A free segment becomes a node segment, with a second place on another device where one is
+  /// free. Segment 0 is the first one; the others lie at the far end, away from the streams.
   private func addNodeSegment() -> Bool {
-    let devices = segments.freeByDevice.filter { !$0.value.isEmpty }
+    var devices = segments.freeByDevice.filter { !$0.value.isEmpty }
       .sorted { ($1.value.count, $0.key) < ($0.value.count, $1.key) }
-    guard let first = devices.first?.value.first else { return false }
-    let partner = devices.count > 1 ? devices[1].value.first : nil
+    let first: UInt32
+    if segments.isFirstSegmentFree {
+      first = 0
+      devices.removeAll { $0.key == segments.place(of: .none).device.index }
+    } else {
+      guard let last = devices.first?.value.first else { return false }
+      first = last
+      devices.removeFirst()
+    }
+    let partner = devices.first?.value.first
     _ = applyNew(
       .segmentClass(
         SegmentIndex(index: first), .node, partner: partner.map { SegmentIndex(index: $0) }))

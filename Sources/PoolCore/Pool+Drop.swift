@@ -114,15 +114,17 @@ extension Pool {
     return .found(pointer, parent: parent, index: index)
   }
 
-  func prepareDropStep(_ step: DropStep) -> Preparation {
-    guard let entry = doomed.first(where: { $0.id == step.doomed }) else { return .ready }
-    switch locate(step, in: entry) {
+  /// A step that was read must be the one that follows from the state: what it names, and the
+  /// decision.
+  func prepareReplayedDrop(_ step: DropStep) throws(FormatError) -> Preparation {
+    guard let entry = doomed.first(where: { $0.id == step.doomed }) else {
+      throw .badField(.record, "doomed")
+    }
+    switch nextStep(of: entry) {
     case .missing(let load): return .missing(load)
-    case .found(let pointer, _, _):
-      guard step.decision == .descend, step.level == 0, cache.find(pointer) < 0 else {
-        return .ready
-      }
-      return .missing(mapLoad(pointer, level: 0, key: step.key, family: entry.family))
+    case .step(let expected):
+      guard expected == step else { throw .badField(.record, "drop") }
+      return .ready
     }
   }
 

@@ -219,51 +219,47 @@ extension Pool {
     if cache[slot].names == 0 && cache[slot].generation == generation { cache.discard(slot) }
   }
 
-  /// Each extent that a leaf names, once: several packed layers may share one.
+  /// Each extent that a leaf names, once for each plain layer and once for all packed layers that
+  /// share it.
   func forEachNamedExtent(inLeaf slot: Int, _ body: (PoolExtent) -> Void) {
     let image = cache.image(slot)
-    var packed = Set<PoolExtent>()
+    var packed: Set<PoolExtent> = []
+    func name(_ layer: Layer) {
+      if layer.isNone { return }
+      if layer.isPacked && !packed.insert(layer.address.extent).inserted { return }
+      body(layer.address.extent)
+    }
     for index in 0..<FormatConstants.entriesPerLeaf {
       let entry = image.entry(index)
-      for layer in [entry.upper, entry.lower] where !layer.isNone {
-        if layer.isPacked && !packed.insert(layer.address.extent).inserted { continue }
-        body(layer.address.extent)
-      }
+      name(entry.upper)
+      name(entry.lower)
     }
   }
 
-  /// Sets an entry of a mutable leaf, and counts what it names now and no longer.
+  /// Sets an entry of a mutable leaf, and counts what it names now and no longer: an extent that
+  /// stays named by the leaf keeps its count.
   func setEntry(_ entry: MapEntry, index: Int, leaf slot: Int) {
     let image = cache.image(slot)
     let old = image.entry(index)
-    // Names of the leaf as a whole: an extent that stays named by it keeps its count.
     image.setEntry(.none, index)
-    for layer in [old.upper, old.lower] where !layer.isNone {
-      if layer.address != entry.upper.address && layer.address != entry.lower.address
-        || layer.isPacked
-      {
-        removeName(layer, leaf: slot)
-      }
+    if !entry.names(old.upper) { countName(old.upper, -1, leaf: slot) }
+    if !entry.names(old.lower) && !old.upper.sharesExtent(with: old.lower) {
+      countName(old.lower, -1, leaf: slot)
     }
-    for layer in [entry.upper, entry.lower] where !layer.isNone {
-      if layer.address != old.upper.address && layer.address != old.lower.address
-        || layer.isPacked
-      {
-        addName(layer, leaf: slot)
-      }
+    if !old.names(entry.upper) { countName(entry.upper, 1, leaf: slot) }
+    if !old.names(entry.lower) && !entry.upper.sharesExtent(with: entry.lower) {
+      countName(entry.lower, 1, leaf: slot)
     }
     image.setEntry(entry, index)
   }
 
-  private func removeName(_ layer: Layer, leaf slot: Int) {
-    if layer.isPacked && isNamed(layer.address.extent, inLeaf: slot) { return }
-    dataSpace.addCount(layer.address.extent, -1)
-  }
-
-  private func addName(_ layer: Layer, leaf slot: Int) {
-    if layer.isPacked && isNamed(layer.address.extent, inLeaf: slot) { return }
-    dataSpace.addCount(layer.address.extent, 1)
-    if isReplaying { dataSpace.noteReplayed(layer.address.extent) }
+  private func countName(_ layer: Layer, _ change: Int, leaf slot: Int) {
+    if layer.isNone { return }
+    let extent = layer.address.extent
+    // Other packed layers of the leaf may name the extent too: it is one name.
+    if layer.isPacked && isNamed(extent, inLeaf: slot) { return }
+    dataSpace.addCount(extent, change)
+    if isReplaying && change > 0 { dataSpace.noteReplayed(extent) }
   }
 
   private func isNamed(_ extent: PoolExtent, inLeaf slot: Int) -> Bool {
@@ -274,5 +270,17 @@ extension Pool {
       if !entry.lower.isNone && entry.lower.address.extent == extent { return true }
     }
     return false
+  }
+}
+
+extension Layer {
+  @inline(__always) fileprivate func sharesExtent(with other: Layer) -> Bool {
+    !isNone && !other.isNone && address.extent == other.address.extent
+  }
+}
+
+extension MapEntry {
+  @inline(__always) fileprivate func names(_ layer: Layer) -> Bool {
+    upper.sharesExtent(with: layer) || lower.sharesExtent(with: layer)
   }
 }

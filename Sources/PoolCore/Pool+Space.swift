@@ -256,7 +256,7 @@ extension Pool {
     return nil
   }
 
-  private func leafInMemory(_ volume: Int, _ path: MapPath) -> Int? {
+  func leafInMemory(_ volume: Int, _ path: MapPath) -> Int? {
     let root = volumes.states[volume].root
     var pointer = root.pointer
     var level = root.level

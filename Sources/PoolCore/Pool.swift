@@ -135,7 +135,7 @@ public final class Pool {
   /// left as it is.
   public func supply(_ load: NodeLoad, from bytes: UnsafeRawPointer) throws(FormatError) {
     if cache.find(load.address) >= 0 { return }
-    // The view is only read from: the checksum field is restored before `open` returns.
+    // The view is only read from.
     let node = unsafe NodeImage(viewing: UnsafeMutableRawPointer(mutating: bytes))
     let header = try node.open()
     guard node.storedChecksum == load.checksum else { throw .badChecksum(.node) }

@@ -17,17 +17,21 @@ public import StorageUnits
     writing mask: BlockMask, to entry: MapEntry, shareEpoch: ShareEpoch
   ) {
     precondition(!mask.isEmpty)
+    let upper = entry.upper.mask - mask
+    let lower = entry.lower.mask - mask
     if entry.upper.isWritable(shareEpoch: shareEpoch) {
-      self = .inPlace(entry.upper.address)
-    } else if entry.lower.isNone {
+      // A packed layer that cannot give up these blocks alone gives up all: they are copied.
+      self =
+        entry.lower.canLose(mask)
+        ? .inPlace(entry.upper.address) : .fresh(copying: upper | lower)
+    } else if upper.isEmpty && entry.lower.canLose(mask) {
       self = .fresh(copying: .none)
+    } else if lower.isEmpty && entry.upper.canLose(mask) {
+      self = .fresh(copying: .none)
+    } else if upper.count < 4 && entry.lower.canLose(mask) {
+      self = .fresh(copying: upper)
     } else {
-      let upper = entry.upper.mask - mask
-      if entry.upper.mask.count < 4 {
-        self = .fresh(copying: upper)
-      } else {
-        self = .fresh(copying: (entry.upper.mask | entry.lower.mask) - mask)
-      }
+      self = .fresh(copying: upper | lower)
     }
   }
 
@@ -43,9 +47,39 @@ extension Layer {
   @inlinable public func isWritable(shareEpoch: ShareEpoch) -> Bool {
     !isNone && !isPacked && shareEpoch < birth
   }
+
+  /// Whether the layer still says where its other blocks lie once `blocks` are taken from its mask.
+  ///
+  /// A packed layer's blocks lie one after the other in the order of the mask, so it can lose its
+  /// first or last ones (or all), but none from the middle: then what is left must be copied.
+  @inlinable public func canLose(_ blocks: BlockMask) -> Bool {
+    guard isPacked, mask.intersects(blocks) else { return true }
+    let left = mask - blocks
+    if left.isEmpty { return true }
+    let end = 16 - left.bits.leadingZeroBitCount
+    let span = BlockMask(first: left.first, count: end - left.first)
+    return (mask & span) == left
+  }
+
+  /// Takes blocks from the mask; a packed layer then starts at its first one that is left.
+  mutating func lose(_ blocks: BlockMask) {
+    guard mask.intersects(blocks) else { return }
+    precondition(canLose(blocks), "a packed layer would name wrong blocks")
+    let left = mask - blocks
+    if isPacked && !left.isEmpty { address = address(ofBlock: left.first) }
+    mask = left
+  }
 }
 
 extension MapEntry {
+  /// Whether `EntryChange.cleared` and `.provisioned` may take these blocks from the entry. If not (a
+  /// packed layer would lose blocks from its middle, which no writer of version 1 makes), the blocks
+  /// that are left, `mask - blocks`, must first be merged into a fresh extent with
+  /// `.wroteFresh(written: .none, copied: mask - blocks)`.
+  @inlinable public func canLose(_ blocks: BlockMask) -> Bool {
+    upper.canLose(blocks) && lower.canLose(blocks)
+  }
+
   /// The entry after `change`, for a volume with `shareEpoch` in a pool at `poolEpoch`.
   public func applying(
     _ change: EntryChange, shareEpoch: ShareEpoch, poolEpoch: ShareEpoch
@@ -70,7 +104,7 @@ extension MapEntry {
     precondition(upper.address == extent)
     precondition(upper.isWritable(shareEpoch: shareEpoch))
     upper.mask = upper.mask | mask
-    lower.mask = lower.mask - mask
+    lower.lose(mask)
     dropEmptyLayers()
   }
 
@@ -79,27 +113,30 @@ extension MapEntry {
   ) {
     if upper.address == extent {
       // Another write of the same decision took the extent and was applied before this one.
+      precondition(!upper.isPacked)
       upper.mask = upper.mask | written
-      lower.mask = lower.mask - written
+      lower.lose(written)
       dropEmptyLayers()
       return
     }
     let moved = written | copied
-    var older = upper
-    older.mask = older.mask - moved
-    var oldest = lower
-    oldest.mask = oldest.mask - moved
     let provision = (upper.flags | lower.flags) & Layer.provisionedFlag
-    upper = Layer(address: extent, mask: moved, flags: provision, birth: birth)
-    precondition(older.mask.isEmpty || oldest.mask.isEmpty, "a third layer would be stacked")
-    lower = older.mask.isEmpty ? oldest : older
+    takeAway(moved)
+    precondition(upper.mask.isEmpty || lower.mask.isEmpty, "a third layer would be stacked")
+    if !upper.mask.isEmpty { lower = upper }
     lower.flags &= ~Layer.provisionedFlag
+    upper = Layer(address: extent, mask: moved, flags: provision, birth: birth)
     dropEmptyLayers()
   }
 
+  /// Takes blocks from both layers.
+  private mutating func takeAway(_ blocks: BlockMask) {
+    upper.lose(blocks)
+    lower.lose(blocks)
+  }
+
   private mutating func clear(_ mask: BlockMask, keepsProvision: Bool) {
-    upper.mask = upper.mask - mask
-    lower.mask = lower.mask - mask
+    takeAway(mask)
     if !keepsProvision && self.mask.isEmpty {
       upper.flags &= ~Layer.provisionedFlag
       lower.flags &= ~Layer.provisionedFlag
@@ -107,30 +144,25 @@ extension MapEntry {
     dropEmptyLayers()
   }
 
+  /// The provision belongs to the extent that later writes go to: the one that is the volume's own.
   private mutating func provision(
     _ mask: BlockMask, fresh: PoolAddress?, shareEpoch: ShareEpoch, birth: ShareEpoch
   ) {
+    takeAway(mask)
     if let fresh {
-      precondition(
-        lower.isNone || upper.isNone || (upper.mask - mask).isEmpty
-          || (lower.mask - mask).isEmpty, "a third layer would be stacked")
-      upper.mask = upper.mask - mask
-      lower.mask = lower.mask - mask
-      lower = upper.mask.isEmpty ? lower : upper
+      precondition(upper.mask.isEmpty || lower.mask.isEmpty, "a third layer would be stacked")
+      if !upper.mask.isEmpty { lower = upper }
       upper = Layer(address: fresh, mask: .none, flags: Layer.provisionedFlag, birth: birth)
-      lower.flags &= ~Layer.provisionedFlag
     } else {
       precondition(upper.isWritable(shareEpoch: shareEpoch))
-      upper.mask = upper.mask - mask
-      lower.mask = lower.mask - mask
       upper.flags |= Layer.provisionedFlag
     }
+    lower.flags &= ~Layer.provisionedFlag
     dropEmptyLayers()
   }
 
   /// A layer without blocks and without a provision names no space; the one that is left is the
-  /// upper one. An emptied layer keeps its birth only as long as something else does not need its
-  /// place.
+  /// upper one.
   private mutating func dropEmptyLayers() {
     if lower.mask.isEmpty && !lower.isProvisioned { lower = .none }
     if upper.mask.isEmpty && !upper.isProvisioned {

@@ -33,6 +33,8 @@ import StorageUnits
         superblock: superblock, segments: entries, nodeCounts: [:], segmentPages: [],
         catalogue: PoolImage.emptyCatalogue, volumes: [], doomedTree: PoolImage.emptyDoomed,
         doomed: [], systemRanges: ranges, deviceUUIDs: uuids), bounds: bounds)
+    // A pool comes to be with its first image: segment 0 is for nodes from then on.
+    checkpoint()
   }
 
   deinit { unsafe staging.deallocate() }

@@ -70,11 +70,18 @@ import StorageUnits
     self.table = table
     segments = Array(repeating: nil, count: table.count)
     for index in 0..<table.count where table.entries[index].segmentClass == .data {
+      precondition(index != 0, "segment 0 is for nodes")
       let segment = Segment()
-      segment.usableCount = Int(table.entries[index].freeUnits)
+      segment.usableCount = freeUnits(index)
       segments[index] = segment
       addUsable(index, segment.usableCount)
     }
+  }
+
+  /// What the last image says is free; without a count page everything is.
+  private func freeUnits(_ segment: Int) -> Int {
+    let entry = table.entries[segment]
+    return entry.countPage.isNone ? table.extents : min(Int(entry.freeUnits), table.extents)
   }
 
   /// Bytes of pending changes.
@@ -103,10 +110,11 @@ import StorageUnits
   /// A free segment became a data segment: all its extents are usable.
   func add(_ segment: Int) {
     precondition(segments[segment] == nil)
+    precondition(segment != 0, "address 0 is never given out")
     let state = Segment()
-    for i in table.extents - capacity(segment)..<table.extents { state.setUsable(i, true) }
+    for i in 0..<table.extents { state.setUsable(i, true) }
     state.isKnown = true
-    state.usableCount = capacity(segment)
+    state.usableCount = table.extents
     segments[segment] = state
     addUsable(segment, state.usableCount)
   }
@@ -114,16 +122,13 @@ import StorageUnits
   /// A data segment of which nothing is named or held becomes free.
   func remove(_ segment: Int) {
     precondition(isEmpty(segment))
-    addUsable(segment, -capacity(segment))
+    addUsable(segment, -table.extents)
     segments[segment] = nil
   }
 
-  /// Extents that a segment offers: address 0 is never given out.
-  private func capacity(_ segment: Int) -> Int { segment == 0 ? table.extents - 1 : table.extents }
-
   func isEmpty(_ segment: Int) -> Bool {
     let state = state(segment)
-    return state.usableCount == capacity(segment) && state.current == nil && state.frozen == nil
+    return state.usableCount == table.extents && state.current == nil && state.frozen == nil
   }
 
   func usableCount(in segment: Int) -> Int { state(segment).usableCount }
@@ -137,7 +142,7 @@ import StorageUnits
     precondition(!state.isKnown)
     var count = 0
     let first = table.start(of: segment).extent.index
-    for i in table.extents - capacity(segment)..<table.extents {
+    for i in 0..<table.extents {
       if let page, page.count(i) != 0 { continue }
       if state.current?.deltas.isTouched(i) == true { continue }
       if state.frozen?.deltas.isTouched(i) == true { continue }
@@ -239,12 +244,12 @@ import StorageUnits
         precondition(new >= 0, "an extent's count would fall below zero")
         page.setCount(min(UInt32(new), FormatConstants.stickyCount), i)
       }
-      if page.count(i) == 0 && first + UInt64(i) != 0 {
+      if page.count(i) == 0 {
         zero += 1
         if isTouched { freed.append(first + UInt64(i)) }
       }
     }
-    return (freed, zero, zero == capacity(segment))
+    return (freed, zero, zero == table.extents)
   }
 
   /// The image is durable.
@@ -264,7 +269,7 @@ import StorageUnits
   func forgetUsable() {
     for index in 0..<table.count {
       guard let state = segments[index] else { continue }
-      let exact = Int(table.entries[index].freeUnits)
+      let exact = freeUnits(index)
       addUsable(index, exact - state.usableCount)
       state.usableCount = exact
       state.isKnown = false

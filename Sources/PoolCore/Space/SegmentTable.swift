@@ -15,7 +15,8 @@ import StorageUnits
   private var isFreezing = false
   /// Pages of the table that differ from the last image.
   private(set) var dirtyPages: Set<UInt32> = []
-  /// Free segments of each device, lowest last.
+  /// Free segments of each device, lowest last. Segment 0 is never among them: it becomes the first
+  /// node segment, since data must not get address 0.
   private(set) var freeByDevice: [UInt16: [UInt32]] = [:]
   private(set) var dataSegmentCount = 0
 
@@ -26,7 +27,7 @@ import StorageUnits
     for (i, entry) in entries.enumerated().reversed() {
       unsafe places[i] = Self.packed(entry.place)
       if entry.segmentClass == .data { dataSegmentCount += 1 }
-      if entry.segmentClass == .free, let place = entry.place {
+      if i > 0, entry.segmentClass == .free, let place = entry.place {
         freeByDevice[place.device.index, default: []].append(UInt32(i))
       }
     }
@@ -46,6 +47,8 @@ import StorageUnits
   /// Extents in a segment.
   var extents: Int { 1 << (Int(shift) - 4) }
   var freeCount: Int { freeByDevice.values.reduce(0) { $0 + $1.count } }
+  /// The first checkpoint of a pool makes segment 0 a node segment.
+  var isFirstSegmentFree: Bool { entries[0].segmentClass == .free }
 
   @inline(__always) func segment(of address: PoolAddress) -> Int {
     Int(address.block >> UInt64(shift))
@@ -84,13 +87,18 @@ import StorageUnits
     let old = entries[segment]
     precondition(old.segmentClass != newClass)
     precondition(old.segmentClass == .free || newClass == .free)
+    precondition(segment != 0 || newClass == .node, "segment 0 is for nodes")
     willChange(segment)
     if old.segmentClass == .data { dataSegmentCount -= 1 }
     if newClass == .data { dataSegmentCount += 1 }
     var entry = SegmentEntry(place: old.place)
     entry.segmentClass = newClass
+    // A checkpoint that counts nothing in a new data segment writes its line as it is.
+    if newClass == .data { entry.freeUnits = UInt32(extents) }
     if let partner {
       precondition(newClass == .node)
+      precondition(partner != 0)
+      precondition(partner != segment)
       precondition(entries[partner].segmentClass == .free)
       willChange(partner)
       entry.secondPlace = entries[partner].place
@@ -99,7 +107,7 @@ import StorageUnits
       entries[partner].segmentClass = .lent
       unsafe places[partner] = 0
     }
-    if old.segmentClass == .free { removeFree(segment) }
+    if old.segmentClass == .free && segment != 0 { removeFree(segment) }
     entries[segment] = entry
     if newClass == .free { insertFree(segment) }
   }
@@ -139,7 +147,9 @@ import StorageUnits
 
   /// No image has any page yet: the first one gets them all.
   func needsEveryPage() {
-    for page in 0...(count - 1) / FormatConstants.segmentsPerPage { dirtyPages.insert(UInt32(page)) }
+    for page in 0...(count - 1) / FormatConstants.segmentsPerPage {
+      dirtyPages.insert(UInt32(page))
+    }
   }
 
   /// The pages that the image must encode anew; afterwards a page is dirty again only through
