@@ -21,9 +21,9 @@ final class TemporaryFolder {
   func file(_ name: String) -> String { path + "/" + name }
 }
 
-/// 4096-byte aligned memory of one test. Never freed: a test that failed, or that dropped its buffer
-/// early, leaves operations behind that the kernel still carries out. Mapped, so that the leak
-/// sanitizer does not count it.
+/// 4096-byte aligned memory of one test. Never freed: a test that failed, or that dropped its
+/// buffer early, leaves operations behind that the kernel still carries out. Mapped, so that the
+/// leak sanitizer does not count it.
 @safe final class AlignedBuffer {
   let bytes: UnsafeMutableRawBufferPointer
 
