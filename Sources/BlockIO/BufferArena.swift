@@ -11,8 +11,8 @@ import Glibc
 /// The data path's memory, taken once: small buffers for requests up to 4 KiB and windows for parts
 /// of long ones. Taking and giving are O(1); nothing ever grows.
 ///
-/// Each class has room for one 4096-byte block more than its payload, so that a payload may start at
-/// any byte of a block and the whole blocks that it touches lie in the buffer. One thread.
+/// Each class has room for one 4096-byte block more than its payload, so that a payload may start
+/// at any byte of a block and the whole blocks that it touches lie in the buffer. One thread.
 @safe public final class BufferArena {
   /// A payload of 4 KiB at any alignment.
   public static let smallBytes = 8192

@@ -53,13 +53,18 @@ public final class FileDevice: SynchronousDevice, Sendable {
   deinit {
     // An error here says nothing about durability: that is what `flush` is for.
     let open = openDescriptor.load(ordering: .relaxed)
-    if open >= 0 { _ = Glibc.close(open) }
+    if open >= 0 {
+      lamina_file_unlock(open)
+      _ = Glibc.close(open)
+    }
   }
 
   /// Gives lock and descriptor back. Nothing may be in flight; every later operation fails (EBADF).
   public func close() throws(DeviceError) {
     let open = openDescriptor.exchange(-1, ordering: .acquiringAndReleasing)
     guard open >= 0 else { return }
+    // Nothing is in flight, so nobody is harmed by a lock that ends before the description does.
+    lamina_file_unlock(open)
     // Not tried again on EINTR: Linux has given the descriptor back by then.
     guard Glibc.close(open) == 0 || errno == EINTR else { throw failure(.close) }
   }

@@ -30,8 +30,8 @@ import Glibc
     return try MappedFile(descriptor, path)
   }
 
-  /// Maps an existing file in its whole size, with the bytes that an earlier process left. ENOENT if
-  /// there is none, EAGAIN if another has it mapped.
+  /// Maps an existing file in its whole size, with the bytes that an earlier process left. ENOENT
+  /// if there is none, EAGAIN if another has it mapped.
   public static func open(_ path: String) throws(DeviceError) -> MappedFile {
     let descriptor = unsafe lamina_file_open(path, Int32(LAMINA_OPEN_WRITE.rawValue))
     guard descriptor >= 0 else { throw DeviceError(.open, device: path, errno: -descriptor) }
@@ -79,6 +79,7 @@ import Glibc
     guard isOpen else { return }
     isOpen = false
     unsafe munmap(base, byteCount)
+    lamina_file_unlock(descriptor)
     _ = Glibc.close(descriptor)
   }
 

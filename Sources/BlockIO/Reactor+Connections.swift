@@ -9,9 +9,9 @@ extension Reactor {
     return unsafe slot.pointee.state == .open && slot.pointee.generation == connection.generation
   }
 
-  /// Receives up to `count` bytes into `buffer`, or exactly so many if `waitForAll` (fewer only when
-  /// the peer closes or an error comes between). One at a time per connection; the buffer belongs
-  /// to the reactor until `.received` or `.closed`.
+  /// Receives up to `count` bytes into `buffer`, or exactly so many if `waitForAll` (fewer only
+  /// when the peer closes or an error comes between). One at a time per connection; the buffer
+  /// belongs to the reactor until `.received` or `.closed`.
   public func receive(
     _ connection: ConnectionID, into buffer: UnsafeMutableRawPointer, count: Int,
     waitForAll: Bool = false
@@ -225,8 +225,8 @@ extension Reactor {
       index: UInt32(truncatingIfNeeded: index), generation: unsafe connections[index].generation)
   }
 
-  /// Serves a connected, blocking socket from now on, as if it had been accepted; the reactor closes
-  /// it. Nil, and the socket is closed, if every connection slot is taken.
+  /// Serves a connected, blocking socket from now on, as if it had been accepted; the reactor
+  /// closes it. Nil, and the socket is closed, if every connection slot is taken.
   public func adopt(socket descriptor: Int32) -> ConnectionID? {
     guard freeConnectionCount > 0 else {
       refusedConnectionCount += 1

@@ -6,7 +6,8 @@ public final class ReactorWaker: Sendable {
   let descriptor: Int32
 
   init() throws(RingError) {
-    // Blocking, because the ring polls only blocking descriptors; writes block only at 2⁶⁴−2 wakes.
+    // Blocking, because the ring polls only blocking descriptors; a write would block only after
+    // 2⁶⁴−2 wakes that nobody read.
     descriptor = lamina_wake_descriptor()
     guard descriptor >= 0 else {
       throw RingError(problem: .outOfResources, errno: -descriptor)

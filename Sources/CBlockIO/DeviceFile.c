@@ -58,13 +58,19 @@ int lamina_file_set_cache(int fd, int direct) {
   return status_of(fcntl(fd, F_SETFL, direct ? O_DIRECT : 0));
 }
 
-int lamina_file_lock(int fd, int exclusive) {
+static int set_lock(int fd, short type) {
   struct flock whole;
   memset(&whole, 0, sizeof whole);
-  whole.l_type = exclusive ? F_WRLCK : F_RDLCK;
+  whole.l_type = type;
   whole.l_whence = SEEK_SET;
   return status_of(fcntl(fd, F_OFD_SETLK, &whole));
 }
+
+int lamina_file_lock(int fd, int exclusive) {
+  return set_lock(fd, exclusive ? F_WRLCK : F_RDLCK);
+}
+
+void lamina_file_unlock(int fd) { (void)set_lock(fd, F_UNLCK); }
 
 int lamina_sync_parent(const char *path) {
   char copy[PATH_MAX];

@@ -9,10 +9,12 @@ final class TestPeer {
 
   deinit { close() }
 
+  private static let streamType = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+
   /// Two connected unix sockets.
   static func pair() -> (peer: TestPeer, other: Int32)? {
     var ends: [Int32] = [-1, -1]
-    let status = unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+    let status = unsafe socketpair(AF_UNIX, streamType, 0, &ends)
     return status == 0 ? (TestPeer(ends[0]), ends[1]) : nil
   }
 
@@ -38,7 +40,7 @@ final class TestPeer {
   private static func connect<Address>(_ family: Int32, _ address: inout Address)
     -> Result<TestPeer, PeerError>
   {
-    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(family, streamType, 0)
     let length = socklen_t(MemoryLayout<Address>.size)
     let status = unsafe withUnsafeBytes(of: &address) { bytes in
       unsafe bytes.withMemoryRebound(to: sockaddr.self) {
@@ -70,6 +72,8 @@ final class TestPeer {
   func close() {
     guard isOpen else { return }
     isOpen = false
+    // A child that another test starts may share the socket for a moment: the end comes now.
+    _ = shutdown(descriptor, Int32(SHUT_RDWR))
     _ = Glibc.close(descriptor)
   }
 }

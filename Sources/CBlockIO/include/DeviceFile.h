@@ -33,6 +33,9 @@ int lamina_file_set_cache(int fd, int direct);
 /// Takes a lock on the whole file that belongs to the open file description (F_OFD_SETLK).
 /// -EAGAIN or -EACCES: another has it.
 int lamina_file_lock(int fd, int exclusive);
+/// Gives the lock back at once. A close alone does so only when no child process between fork and
+/// exec shares the description.
+void lamina_file_unlock(int fd);
 /// What direct I/O on the file needs (STATX_DIOALIGN), in bytes; both 0 if the kernel does not say.
 int lamina_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 /// Makes the entry of `path` in its folder durable.
