@@ -6,7 +6,8 @@ public enum CheckpointBeginning: Hashable, Sendable {
   case begun
   /// One is being written.
   case alreadyRunning
-  /// The record buffer has no room for the records that come first: a round must end.
+  /// Ask again later: the record buffer has no room for the records that come first until a round
+  /// ends, or the blocks that it needs are in quarantine.
   case mustWaitForRound
   /// No segment is left for the nodes that must be written. The reserves are there to prevent it.
   case noSpace
@@ -32,16 +33,28 @@ extension Pool {
     if segments.isFirstSegmentFree { _ = addNodeSegment() }
     while nodeSpace.usableCount < nodesToWrite {
       guard records.hasRoom(forRecords: 1) else { return .mustWaitForRound }
-      guard addNodeSegment() else { return .noSpace }
+      guard addNodeSegment() else {
+        // What the last checkpoint freed comes back when its quarantine ends.
+        return quarantine.values.contains { !$0.nodes.isEmpty } ? .mustWaitForRound : .noSpace
+      }
     }
     cut()
     return .begun
   }
 
+  /// Blocks that a checkpoint cut now would need, at the most; one of them is in its hand while it
+  /// looks whether there is another node to write.
   private var nodesToWrite: Int {
-    cache.dirtyCount + dataSpace.touched.count
-      + catalogue.nodesToWrite(changedLeaves: volumes.dirtyLeaves.count)
-      + doomedTree.nodesToWrite(changedLeaves: doomed.count / FormatConstants.doomedPerLeaf + 1)
+    let doomedLeaves = isDoomedDirty ? max(doomedTree.leafCount, doomedLeafCount) : 0
+    return cache.dirtyCount + dataSpace.touched.count + 1
+      + catalogue.nodesToWrite(
+        changedLeaves: volumes.dirtyLeaves.count, highestLeaf: volumes.highestLeaf)
+      + doomedTree.nodesToWrite(
+        changedLeaves: doomedLeaves, highestLeaf: UInt64(max(1, doomedLeaves) - 1))
+  }
+
+  private var doomedLeafCount: Int {
+    (doomed.count + FormatConstants.doomedPerLeaf - 1) / FormatConstants.doomedPerLeaf
   }
 
   /// Data segments of which nothing is named or held become free segments.
@@ -75,12 +88,13 @@ extension Pool {
   }
 
   private func cut() {
+    let reserved = nodesToWrite
     let leaves = volumes.takeDirtyLeaves()
     for leaf in leaves { catalogue.grow(toHold: leaf) }
     var doomedLeaves: Set<UInt64> = []
     if isDoomedDirty {
       let old = doomedTree.leafCount
-      let new = (doomed.count + FormatConstants.doomedPerLeaf - 1) / FormatConstants.doomedPerLeaf
+      let new = doomedLeafCount
       doomedLeaves = Set((0..<UInt64(max(old, new))))
       if new > 0 { doomedTree.grow(toHold: UInt64(new - 1)) }
       isDoomedDirty = false
@@ -92,7 +106,8 @@ extension Pool {
     for leaf in leaves { copies[leaf] = volumes.records(inLeaf: leaf) }
     checkpoint = CheckpointProgress(
       record: lastRecord, sequence: checkpointSequence + 1, shareEpoch: shareEpoch,
-      nextVolumeID: volumes.nextID, frozen: cache.freeze(generation: generation), volumes: copies,
+      nextVolumeID: volumes.nextID, reservedBlocks: reserved,
+      frozen: cache.freeze(generation: generation), volumes: copies,
       catalogueWriter: ResidentTreeWriter(changedLeaves: leaves), doomed: doomed,
       doomedWriter: ResidentTreeWriter(changedLeaves: doomedLeaves),
       folded: dataSpace.frozenSegments)
@@ -111,17 +126,17 @@ extension Pool {
       switch progress.phase {
       case .mapNodes:
         if let step = unsafe gather(staging, { nextMapNode(&progress, $0, at: $1) }) {
-          return step
+          return progress.note(step)
         }
         progress.phase = .catalogue
       case .catalogue:
         if let step = unsafe gather(staging, { nextCatalogueNode(&progress, $0, at: $1) }) {
-          return step
+          return progress.note(step)
         }
         progress.phase = .doomed
       case .doomed:
         if let step = unsafe gather(staging, { nextDoomedNode(&progress, $0, at: $1) }) {
-          return step
+          return progress.note(step)
         }
         progress.phase = .countPages
       case .countPages:
@@ -131,7 +146,7 @@ extension Pool {
           return .load(load)
         }
         if let step = unsafe gather(staging, { nextCountPage(&progress, $0, at: $1) }) {
-          return step
+          return progress.note(step)
         }
         if progress.nextFolded < progress.folded.count { continue }
         progress.countImages = nodeSpace.dirtySegments

@@ -42,50 +42,6 @@ extension Pool {
     return usage
   }
 
-  // MARK: Space for nodes
-
-  /// Pairs of free segments that could become node segments with two places; on a pool of one
-  /// device, free segments.
-  private var pairableSegments: Int {
-    let counts = segments.freeByDevice.values.map(\.count)
-    let total = counts.reduce(0, +)
-    guard superblock.members.count > 1 else { return total }
-    let largest = counts.max() ?? 0
-    return min(total / 2, total - largest)
-  }
-
-  /// Node blocks that a checkpoint could have, in all.
-  private var availableNodeBlocks: Int {
-    nodeSpace.usableCount + pairableSegments * nodeSpace.blocksPerSegment
-  }
-
-  /// Node blocks that the next checkpoint may need for what is dirty already.
-  private var committedNodeBlocks: Int {
-    cache.dirtyCount + segments.dataSegmentCount + 1
-      + catalogue.nodesToWrite(changedLeaves: volumes.dirtyLeaves.count)
-      + doomedTree.nodesToWrite(changedLeaves: doomed.count / FormatConstants.doomedPerLeaf + 1)
-  }
-
-  /// Blocks beyond the committed ones that a tier must leave: host writes stop first.
-  private func nodeReserve(_ tier: SpaceTier) -> Int {
-    switch tier {
-    case .hostWrite: 64 + heldExtents * 5 + segments.dataSegmentCount / 8
-    case .reclaim: 16
-    case .essential: 0
-    }
-  }
-
-  func hasNodeSpace(_ tier: SpaceTier, for nodes: Int, lessSegments: Int = 0) -> Bool {
-    tier == .essential
-      || availableNodeBlocks - lessSegments * nodeSpace.blocksPerSegment
-        >= committedNodeBlocks + nodes + nodeReserve(tier)
-  }
-
-  /// Space that a checkpoint would make usable: freed since the last one, or in quarantine.
-  public var reclaimableByCheckpoint: Bool {
-    !dataSpace.touched.isEmpty || nodeSpace.hasZeroed || checkpoint != nil
-  }
-
   // MARK: Preparing
 
   /// Nodes that one change makes at the most: one for each level.
@@ -272,16 +228,7 @@ extension Pool {
 
   /// Small allocations fill the fullest segments; clean ones are for streams.
   private func nextSmallSegment() -> Int? {
-    var best: Int?
-    var bestUsable = Int.max
-    for index in 0..<segments.count where segments.entries[index].segmentClass == .data {
-      let usable = dataSpace.usableCount(in: index)
-      if usable > 0 && usable < bestUsable && !streamSegments.values.contains(index) {
-        best = index
-        bestUsable = usable
-      }
-    }
-    if let best { return best }
+    if let full = dataSpace.nextPartlyUsed(except: streamSegments.values) { return full }
     for device in devicesByTurn() {
       if let fresh = freeSegmentForData(on: device) {
         startDataSegment(fresh)
@@ -295,8 +242,8 @@ extension Pool {
   /// 2 % of segments are always left.
   private func freeSegmentForData(on device: DeviceIndex) -> Int? {
     guard let segment = segments.freeByDevice[device.index]?.last else { return nil }
-    guard pairableSegments > max(1, segments.count / 50) else { return nil }
-    guard hasNodeSpace(.hostWrite, for: 8, lessSegments: 1) else { return nil }
+    guard segments.possibleNodeSegments > max(1, segments.count / 50) else { return nil }
+    guard hasNodeSpace(.hostWrite, for: 8, newDataSegments: 1) else { return nil }
     guard records.hasRoom(forRecords: 4) else { return nil }
     return Int(segment)
   }

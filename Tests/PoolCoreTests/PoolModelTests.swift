@@ -6,17 +6,6 @@ import Testing
 /// The pool against a plain dictionary, over long random histories with checkpoints in the middle
 /// of which the history goes on, small caches, and drops of deleted volumes.
 @Suite struct PoolModelTests {
-  struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-      return z ^ (z >> 31)
-    }
-  }
-
   /// What each volume's map must say, and who owns each extent.
   final class Model {
     var maps: [VolumeID: [UInt64: BlockMask]] = [:]
@@ -24,7 +13,7 @@ import Testing
 
   @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
   func mapsAgreeWithADictionary(seed: UInt64) throws {
-    var random = Random(state: seed)
+    var random = TestRandom(state: seed)
     let devices = seed % 2 == 0 ? [400] : [300, 200]
     let test = TestPool(
       segments: devices, shift: 5,
@@ -61,7 +50,7 @@ import Testing
     }
   }
 
-  private func act(_ test: TestPool, _ model: Model, _ random: inout Random) throws {
+  private func act(_ test: TestPool, _ model: Model, _ random: inout TestRandom) throws {
     let pool = test.pool
     let choice = Int.random(in: 0..<100, using: &random)
     if pool.volumeSlots.isEmpty || choice < 2 && pool.volumeCount < 30 {
@@ -133,7 +122,7 @@ import Testing
 
   /// A write or discard that never starts a checkpoint of its own.
   private func actDuringCheckpoint(
-    _ test: TestPool, _ model: Model, _ random: inout Random
+    _ test: TestPool, _ model: Model, _ random: inout TestRandom
   ) throws {
     let slots = test.pool.volumeSlots
     guard !slots.isEmpty, test.pool.checkpointPressure < 0.8 else { return }

@@ -159,8 +159,18 @@ import StorageUnits
 
   /// Runs a whole checkpoint; `between` is called between its steps.
   func checkpoint(between: () -> Void = {}) {
-    precondition(pool.beginCheckpoint() == .begun)
-    finishBatch()
+    begin: while true {
+      let beginning = pool.beginCheckpoint()
+      finishBatch()
+      switch beginning {
+      case .begun: break begin
+      case .mustWaitForRound:
+        precondition(!freed.isEmpty, "nothing is in quarantine")
+        releaseFreed()
+      case .noSpace: preconditionFailure("a checkpoint lacks space")
+      case .alreadyRunning: preconditionFailure("one checkpoint at a time")
+      }
+    }
     loop: while true {
       switch unsafe pool.checkpointStep(staging: staging) {
       case .write(let address, let count):

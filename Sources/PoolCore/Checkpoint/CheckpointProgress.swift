@@ -16,6 +16,8 @@ struct CheckpointProgress {
   let sequence: UInt64
   let shareEpoch: ShareEpoch
   let nextVolumeID: UInt64
+  /// Blocks that its nodes may still take.
+  var reservedBlocks: Int
   /// The slots of the map nodes to write, leaves first.
   let frozen: [Int32]
   var nextFrozen = 0
@@ -34,6 +36,15 @@ struct CheckpointProgress {
   var countImages: [UInt32] = []
   var nextCountImage = 0
   var tableWriter: SegmentTableWriter?
+
+  /// The nodes of a step have taken their blocks.
+  mutating func note(_ step: CheckpointStep) -> CheckpointStep {
+    if case .write(_, let byteCount) = step {
+      reservedBlocks -= byteCount / FormatConstants.blockBytes
+      precondition(reservedBlocks >= 0, "a checkpoint wrote more nodes than were reserved")
+    }
+    return step
+  }
 }
 
 /// What a checkpoint writes of the segment table: levels upward, keys ascending.

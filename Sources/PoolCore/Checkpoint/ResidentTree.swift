@@ -54,8 +54,20 @@ public struct ResidentTree: Sendable {
 
   func pointer(level: UInt8, key: UInt64) -> NodePointer? { pointers[Int(level)][key] }
 
-  /// The number of nodes that a checkpoint writes for so many changed leaves, at the most.
-  func nodesToWrite(changedLeaves: Int) -> Int { changedLeaves * (Int(level) + 2) + 1 }
+  /// The number of nodes that a checkpoint writes, at the most, if so many leaves change and none
+  /// of them is above `highestLeaf`.
+  func nodesToWrite(changedLeaves: Int, highestLeaf: UInt64) -> Int {
+    if changedLeaves == 0 { return 0 }
+    var nodes = changedLeaves
+    var key = highestLeaf
+    var above: UInt8 = 0
+    while above < level || key > 0 {
+      key /= UInt64(FormatConstants.pointersPerNode)
+      above += 1
+      nodes += min(changedLeaves, Int(key) + 1)
+    }
+    return nodes
+  }
 }
 
 /// What a checkpoint writes of a `ResidentTree`: levels upward, keys ascending.

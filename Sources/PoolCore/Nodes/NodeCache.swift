@@ -46,6 +46,8 @@ struct NodeState {
   private var hand = 0
   private(set) var usedCount = 0
   private(set) var dirtyCount = 0
+  /// Dirty nodes of the current interval: those that the next checkpoint will write.
+  private(set) var currentDirtyCount = 0
   /// Dirty nodes of the current interval, in the order in which they were made.
   private(set) var dirty: [Int32] = []
   private var nextMemoryID: UInt64 = 1
@@ -228,6 +230,7 @@ struct NodeState {
     table.insert(state.memoryID | Self.memoryKeyBit, slot)
     dirty.append(Int32(slot))
     dirtyCount += 1
+    currentDirtyCount += 1
     return slot
   }
 
@@ -246,6 +249,7 @@ struct NodeState {
     precondition(self[slot].names == 0)
     table.remove(self[slot].memoryID | Self.memoryKeyBit)
     dirtyCount -= 1
+    currentDirtyCount -= 1
     giveSlot(slot)
     // Its place in `dirty` is skipped at the cut: the slot is unused, or belongs to a younger node
     // that stands there again.
@@ -268,6 +272,8 @@ struct NodeState {
       }
     }
     dirty.removeAll(keepingCapacity: true)
+    precondition(frozen.count == currentDirtyCount)
+    currentDirtyCount = 0
     return frozen
   }
 

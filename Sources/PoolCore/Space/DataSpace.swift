@@ -55,6 +55,15 @@ import StorageUnits
   final class DeltaBox {
     let deltas = CountDeltas()
   }
+  /// Segments with usable extents, by the logarithm of how many: the fullest first. A segment stands
+  /// in one bucket at the most, perhaps in one that it has left meanwhile.
+  private struct Buckets {
+    static let none: UInt8 = 0xFF
+    var lists: [[UInt32]] = Array(repeating: [], count: 11)
+    var bucket: [UInt8]
+
+    static func index(_ usable: Int) -> Int { Int.bitWidth - 1 - usable.leadingZeroBitCount }
+  }
 
   private let table: SegmentTable
   private var segments: [Segment?]
@@ -65,16 +74,22 @@ import StorageUnits
   private var quarantined: Set<UInt64> = []
   private(set) var usableCount = 0
   private var usableByDevice: [UInt16: Int] = [:]
+  private var buckets: Buckets
+  /// Segments all of whose extents are usable.
+  private var emptySegments = 0
+  /// Names that were taken away since the last cut, and before it in the checkpoint being written.
+  private var releases = 0
+  private var frozenReleases = 0
 
   init(table: SegmentTable) {
     self.table = table
     segments = Array(repeating: nil, count: table.count)
+    buckets = Buckets(bucket: Array(repeating: Buckets.none, count: table.count))
     for index in 0..<table.count where table.entries[index].segmentClass == .data {
       precondition(index != 0, "segment 0 is for nodes")
       let segment = Segment()
-      segment.usableCount = freeUnits(index)
       segments[index] = segment
-      addUsable(index, segment.usableCount)
+      setUsableCount(index, freeUnits(index))
     }
   }
 
@@ -87,11 +102,55 @@ import StorageUnits
   /// Bytes of pending changes.
   var deltaBytes: Int { (touched.count + frozenSegments.count) * CountDeltas.bytes }
 
-  private func addUsable(_ segment: Int, _ change: Int) {
-    usableCount += change
-    guard let device = table.entries[segment].place?.device.index else { return }
-    usableByDevice[device, default: 0] += change
+  /// Every change of how many extents of a segment are usable.
+  private func setUsableCount(_ segment: Int, _ count: Int) {
+    let state = state(segment)
+    let old = state.usableCount
+    if old == count { return }
+    state.usableCount = count
+    usableCount += count - old
+    if count == table.extents { emptySegments += 1 }
+    if old == table.extents { emptySegments -= 1 }
+    if let device = table.entries[segment].place?.device.index {
+      usableByDevice[device, default: 0] += count - old
+    }
+    if count > old { enqueue(segment, count) }
   }
+
+  private func enqueue(_ segment: Int, _ usable: Int) {
+    guard usable > 0, buckets.bucket[segment] == Buckets.none else { return }
+    let bucket = Buckets.index(usable)
+    buckets.lists[bucket].append(UInt32(segment))
+    buckets.bucket[segment] = UInt8(bucket)
+  }
+
+  /// One of the fullest segments that have usable extents, none of `except`. It costs no look at
+  /// all segments, however full the pool is.
+  func nextPartlyUsed(except: some Collection<Int>) -> Int? {
+    var aside: [Int] = []
+    defer { for segment in aside { enqueue(segment, usableCount(in: segment)) } }
+    for bucket in buckets.lists.indices {
+      while let last = buckets.lists[bucket].popLast() {
+        let segment = Int(last)
+        buckets.bucket[segment] = Buckets.none
+        // It is no data segment any longer.
+        guard let state = segments[segment], state.usableCount > 0 else { continue }
+        if except.contains(segment) {
+          aside.append(segment)
+        } else if Buckets.index(state.usableCount) > bucket {
+          enqueue(segment, state.usableCount)
+        } else {
+          return segment
+        }
+      }
+    }
+    return nil
+  }
+
+  /// Segments that a checkpoint would make free.
+  var hasEmptySegments: Bool { emptySegments > 0 }
+  /// Names were taken away that no durable image shows yet.
+  var hasReleases: Bool { releases > 0 || frozenReleases > 0 }
 
   func usable(on device: DeviceIndex) -> Int { usableByDevice[device.index] ?? 0 }
 
@@ -114,15 +173,14 @@ import StorageUnits
     let state = Segment()
     for i in 0..<table.extents { state.setUsable(i, true) }
     state.isKnown = true
-    state.usableCount = table.extents
     segments[segment] = state
-    addUsable(segment, state.usableCount)
+    setUsableCount(segment, table.extents)
   }
 
   /// A data segment of which nothing is named or held becomes free.
   func remove(_ segment: Int) {
     precondition(isEmpty(segment))
-    addUsable(segment, -table.extents)
+    setUsableCount(segment, 0)
     segments[segment] = nil
   }
 
@@ -151,8 +209,7 @@ import StorageUnits
       count += 1
     }
     state.isKnown = true
-    addUsable(segment, count - state.usableCount)
-    state.usableCount = count
+    setUsableCount(segment, count)
   }
 
   // MARK: Taking
@@ -172,8 +229,7 @@ import StorageUnits
       end += 1
     }
     state.hint = end < table.extents ? end : 0
-    state.usableCount -= end - first
-    addUsable(segment, first - end)
+    setUsableCount(segment, state.usableCount - (end - first))
     return (PoolExtent(index: table.start(of: segment).extent.index + UInt64(first)), end - first)
   }
 
@@ -185,8 +241,7 @@ import StorageUnits
       precondition(!state.isUsable(index), "an extent would be usable twice")
       state.setUsable(index, true)
     }
-    state.usableCount += 1
-    addUsable(segment, 1)
+    setUsableCount(segment, state.usableCount + 1)
   }
 
   // MARK: Counts
@@ -195,6 +250,7 @@ import StorageUnits
   func addCount(_ extent: PoolExtent, _ change: Int) {
     let (segment, index) = split(extent)
     let state = state(segment)
+    if change < 0 { releases += 1 }
     if let box = state.current {
       box.deltas.add(index, change)
       return
@@ -211,8 +267,7 @@ import StorageUnits
     let state = state(segment)
     guard state.isKnown, state.isUsable(index) else { return }
     state.setUsable(index, false)
-    state.usableCount -= 1
-    addUsable(segment, -1)
+    setUsableCount(segment, state.usableCount - 1)
   }
 
   // MARK: Checkpoints
@@ -227,6 +282,8 @@ import StorageUnits
     }
     frozenSegments = touched.sorted()
     touched = []
+    frozenReleases = releases
+    releases = 0
   }
 
   /// Adds the frozen changes of a segment to its counts, which are in `page`; reports the touched
@@ -256,6 +313,7 @@ import StorageUnits
   func endFreezing() {
     for segment in frozenSegments { state(Int(segment)).frozen = nil }
     frozenSegments = []
+    frozenReleases = 0
   }
 
   func quarantine(_ extents: [UInt64]) { quarantined.formUnion(extents) }
@@ -269,9 +327,7 @@ import StorageUnits
   func forgetUsable() {
     for index in 0..<table.count {
       guard let state = segments[index] else { continue }
-      let exact = freeUnits(index)
-      addUsable(index, exact - state.usableCount)
-      state.usableCount = exact
+      setUsableCount(index, freeUnits(index))
       state.isKnown = false
       for i in 0..<table.extents { state.setUsable(i, false) }
     }

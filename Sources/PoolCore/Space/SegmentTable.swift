@@ -19,6 +19,9 @@ import StorageUnits
   /// node segment, since data must not get address 0.
   private(set) var freeByDevice: [UInt16: [UInt32]] = [:]
   private(set) var dataSegmentCount = 0
+  /// How many node segments the free ones could become: in pairs on two devices as far as possible,
+  /// the rest with one place. (A pool of one device has no pairs.)
+  private(set) var possibleNodeSegments = 0
 
   init(shift: UInt8, entries: [SegmentEntry]) {
     self.shift = shift
@@ -31,6 +34,7 @@ import StorageUnits
         freeByDevice[place.device.index, default: []].append(UInt32(i))
       }
     }
+    countPossibleNodeSegments()
   }
 
   deinit { unsafe places.deallocate() }
@@ -112,11 +116,22 @@ import StorageUnits
     if newClass == .free { insertFree(segment) }
   }
 
+  private func countPossibleNodeSegments() {
+    var total = 0
+    var largest = 0
+    for list in freeByDevice.values {
+      total += list.count
+      largest = max(largest, list.count)
+    }
+    possibleNodeSegments = total - min(total / 2, total - largest)
+  }
+
   private func removeFree(_ segment: Int) {
     guard let device = entries[segment].place?.device.index,
       let at = freeByDevice[device]?.lastIndex(of: UInt32(segment))
     else { preconditionFailure("not a free segment") }
     freeByDevice[device]?.remove(at: at)
+    countPossibleNodeSegments()
   }
 
   private func insertFree(_ segment: Int) {
@@ -126,6 +141,7 @@ import StorageUnits
     let list = freeByDevice[device] ?? []
     let at = list.firstIndex { $0 < UInt32(segment) } ?? list.count
     freeByDevice[device, default: []].insert(UInt32(segment), at: at)
+    countPossibleNodeSegments()
   }
 
   // MARK: Checkpoints

@@ -39,6 +39,8 @@ final class VolumeTable {
   init(nextID: UInt64) { self.nextID = nextID }
 
   var count: Int { slots.count }
+  /// No catalogue leaf in use is above it.
+  var highestLeaf: UInt64 { nextID / UInt64(FormatConstants.volumesPerLeaf) }
 
   static func leafKey(_ id: VolumeID) -> UInt64 {
     id.number / UInt64(FormatConstants.volumesPerLeaf)

@@ -1,0 +1,54 @@
+import DiskFormat
+import StorageUnits
+
+/// Space for table nodes is reserved before anything is granted that needs it.
+///
+/// The rule: the blocks that are usable or could become so are enough for what the running
+/// checkpoint has not written yet, what is dirty since its cut, and everything that a checkpoint
+/// may write beside map nodes. That last part is reserved twice, since the next checkpoint may begin
+/// before the quarantine of the last one is over. So a checkpoint always finds its blocks.
+extension Pool {
+  /// Node blocks that are usable, or would be if all free segments became node segments.
+  private var availableNodeBlocks: Int {
+    nodeSpace.usableCount + segments.possibleNodeSegments * nodeSpace.blocksPerSegment
+  }
+
+  /// Nodes that one checkpoint may write beside map nodes: a count page for each data segment, the
+  /// whole catalogue, and the doomed list as if every volume were deleted.
+  private func tableNodes(newDataSegments: Int) -> Int {
+    let leaves = catalogue.leafCount + volumes.dirtyLeaves.count
+    let doomedLeaves = (doomed.count + volumes.count) / FormatConstants.doomedPerLeaf + 1
+    return segments.dataSegmentCount + newDataSegments + 1
+      + catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
+      + doomedTree.nodesToWrite(
+        changedLeaves: max(doomedLeaves, doomedTree.leafCount),
+        highestLeaf: UInt64(max(doomedLeaves, doomedTree.leafCount) - 1))
+  }
+
+  /// Blocks beyond the committed ones that a tier must leave: host writes stop first.
+  private func nodeReserve(_ tier: SpaceTier) -> Int {
+    switch tier {
+    case .hostWrite: 64 + heldExtents * Self.nodesPerChange + segments.dataSegmentCount / 8
+    case .reclaim: 16
+    case .essential: 0
+    }
+  }
+
+  /// Whether a change that makes so many nodes may be granted to a tier.
+  func hasNodeSpace(_ tier: SpaceTier, for nodes: Int, newDataSegments: Int = 0) -> Bool {
+    if tier == .essential { return true }
+    let committed =
+      (checkpoint?.reservedBlocks ?? 0) + cache.currentDirtyCount
+      + 2 * tableNodes(newDataSegments: newDataSegments)
+    return availableNodeBlocks - newDataSegments * nodeSpace.blocksPerSegment
+      >= committed + nodes + nodeReserve(tier)
+  }
+
+  /// A checkpoint, and the end of the quarantine after it, would make at least one extent or block
+  /// usable; or one is running or has ended of which that is true. Never true twice for the same
+  /// space.
+  public var reclaimableByCheckpoint: Bool {
+    !quarantine.isEmpty || dataSpace.hasReleases || nodeSpace.hasZeroed
+      || dataSpace.hasEmptySegments || checkpoint?.freedExtents.isEmpty == false
+  }
+}
