@@ -1,0 +1,39 @@
+public import DiskFormat
+import StorageUnits
+
+/// The engine's fixed sizes. All memory that requests need is taken at start.
+public struct EngineConfiguration: Hashable, Sendable {
+  /// Requests in work at once; beyond it `VolumeEngine.submit` refuses.
+  public var requestSlots = 512
+  /// Requests that may wait for space at once; beyond it they fail with `noSpace`, so that the
+  /// discard, flush or delete that helps always finds a slot.
+  public var parkedRequests = 256
+  /// Device commands in flight.
+  public var commandSlots = 4096
+  /// Extents of 64 KiB for merges and for reads of scattered extents.
+  public var bounceExtents = 64
+  /// Reads of table nodes in flight.
+  public var nodeLoads = 64
+  /// Checkpoint writes in flight, of at most 256 KiB each.
+  public var stagingBuffers = 4
+  /// Bytes of one staging buffer.
+  public var stagingBytes = 256 << 10
+  /// Records are journalled at the latest so long after they arose.
+  public var journalDelayMilliseconds: UInt64 = 1000
+  /// Parts of requests that one turn steps at most.
+  public var stepsPerTurn = 512
+  /// Extents that one step of a discard, write-zeroes or block status looks at.
+  public var extentsPerStep = 64
+  /// Steps of dropping deleted trees in a turn without host work; with it, an eighth.
+  public var dropsPerTurn = 64
+  /// Extents of one block-status answer at most.
+  public var blockStatusExtents = 4096
+  /// The longest delay of a mutation near a bound of the pool, in microseconds.
+  public var longestDelayMicroseconds: UInt64 = 2000
+  /// Reserve file space for a segment when it is written for the first time since the start.
+  public var growsAhead = true
+  /// Who opens the pool, as its superblocks say.
+  public var opening: Opening
+
+  public init(opening: Opening) { self.opening = opening }
+}

@@ -1,0 +1,204 @@
+public import BlockExport
+public import DiskFormat
+public import PoolCore
+public import StorageUnits
+
+/// How a management operation ended.
+public enum ManagementResult: Hashable, Sendable {
+  /// Done, and durable.
+  case done
+  /// The volume exists, and durably so.
+  case created(VolumeID)
+  /// Nothing was changed.
+  case refused(PoolError)
+  /// It was begun, and a device or the pool failed: whether it is durable is not known.
+  case failed(ExportError)
+}
+
+/// The answer to a management operation.
+public struct ManagementAnswer: Hashable, Sendable {
+  /// As handed in.
+  public var token: UInt64
+  public var result: ManagementResult
+
+  public init(token: UInt64, result: ManagementResult) {
+    self.token = token
+    self.result = result
+  }
+}
+
+/// An operation that waits for its turn: they are done one after the other.
+enum ManagementOperation {
+  case create(VolumeRecord, token: UInt64)
+  case delete(VolumeID, token: UInt64)
+  case checkpoint(token: UInt64)
+  case stop(token: UInt64)
+}
+
+extension VolumeEngine {
+  // MARK: Operations
+
+  /// Creates an empty volume; the pool gives the id. Answered with `created`, `refused` or `failed`
+  /// once it is durable. Call `turn` afterwards.
+  public func createVolume(_ record: VolumeRecord, token: UInt64) {
+    managementQueue.append(.create(record, token: token))
+  }
+
+  /// Deletes a volume: requests in work on it end with `volumeGone`, its space comes back in the
+  /// background. Answered once the deletion is durable. Call `turn` afterwards.
+  public func deleteVolume(_ id: VolumeID, token: UInt64) {
+    managementQueue.append(.delete(id, token: token))
+  }
+
+  /// Writes a checkpoint that holds everything done so far. Call `turn` afterwards.
+  public func checkpoint(token: UInt64) {
+    managementQueue.append(.checkpoint(token: token))
+  }
+
+  /// Stops: new requests are refused with `shuttingDown`, those in work end, run tails are given
+  /// back, and a last checkpoint marks the pool as closed. After the answer nothing is in flight.
+  /// Call `turn` afterwards.
+  public func stop(token: UInt64) {
+    managementQueue.append(.stop(token: token))
+  }
+
+  /// The oldest answer that was not taken, or nil.
+  public func nextManagementAnswer() -> ManagementAnswer? {
+    managementAnswers.isEmpty ? nil : managementAnswers.removeFirst()
+  }
+
+  // MARK: Exports
+
+  /// What a target may know of the volume of this name, nil if there is none to serve.
+  public func export(named name: String) -> ExportDescription? {
+    guard let slot = pool.volume(named: name), !isGoing(slot) else { return nil }
+    let record = pool.record(of: slot)
+    return ExportDescription(
+      volume: record.id, name: record.name, uuid: record.uuid, sizeBytes: record.sizeBytes,
+      logicalBlockBytes: Int(record.logicalBlockBytes), isReadOnly: record.isReadOnly)
+  }
+
+  /// The names of all volumes, sorted.
+  public func exportNames() -> [String] {
+    pool.volumeSlots.filter { !isGoing($0) }.map { pool.record(of: $0).name }
+  }
+
+  // MARK: Steps
+
+  func stepManagement() {
+    while let operation = managementQueue.first {
+      let isDone: Bool
+      switch operation {
+      case .create(let record, let token): isDone = stepCreate(record, token)
+      case .delete(let id, let token): isDone = stepDelete(id, token)
+      case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
+      case .stop(let token): isDone = stepStop(token)
+      }
+      guard isDone else { return }
+      managementQueue.removeFirst()
+    }
+  }
+
+  private func refuse(_ token: UInt64, _ error: PoolError) -> Bool {
+    managementAnswers.append(ManagementAnswer(token: token, result: .refused(error)))
+    return true
+  }
+
+  private func fail(_ token: UInt64, _ error: ExportError) -> Bool {
+    managementAnswers.append(ManagementAnswer(token: token, result: .failed(error)))
+    return true
+  }
+
+  /// Whether a record of the catalogue may be made now. A round or a checkpoint helps.
+  private var hasManagementRoom: Bool {
+    if !hasJournalRoom { checkpointing.isWanted = true }
+    return hasBufferRoom && hasJournalRoom
+  }
+
+  private func stepCreate(_ record: VolumeRecord, _ token: UInt64) -> Bool {
+    if isStopping { return fail(token, .shuttingDown) }
+    if isReadOnly { return refuse(token, .readOnly) }
+    guard hasManagementRoom else { return false }
+    do {
+      try pool.prepareCreate(record)
+    } catch {
+      return refuse(token, error)
+    }
+    _ = pool.applyCreate(record)
+    noteRecords()
+    guard let slot = pool.volume(named: record.name) else {
+      preconditionFailure("a volume was created and is not there")
+    }
+    joinRound(
+      ManagementAnswer(token: token, result: .created(pool.record(of: slot).id)))
+    return true
+  }
+
+  /// First nothing new begins on the volume, then what is in work ends, then it is deleted: no
+  /// write in flight can reach space that the volume has given up.
+  private func stepDelete(_ id: VolumeID, _ token: UInt64) -> Bool {
+    guard let slot = pool.volume(id) else {
+      return refuse(token, .noSuchVolume("\(id.number)"))
+    }
+    if isReadOnly {
+      if isGoing(slot) { volumes[slot.index].isGoing = false }
+      return refuse(token, .readOnly)
+    }
+    markGoing(slot, id)
+    guard volumes[slot.index].requests == 0, hasManagementRoom else { return false }
+    do {
+      try pool.prepareDelete(slot)
+    } catch {
+      volumes[slot.index].isGoing = false
+      return refuse(token, error)
+    }
+    _ = pool.applyDelete(slot)
+    volumes[slot.index] = VolumeActivity()
+    noteRecords()
+    spaceMayHaveCome()
+    joinRound(ManagementAnswer(token: token, result: .done))
+    return true
+  }
+
+  private func markGoing(_ slot: VolumeSlot, _ id: VolumeID) {
+    noteVolume(slot, id)
+    guard !volumes[slot.index].isGoing else { return }
+    volumes[slot.index].isGoing = true
+    spaceMayHaveCome()
+    slots.append(all: &checkpointWaiters, to: &ready)
+    slots.append(all: &delayed, to: &ready)
+    slots.append(all: &round.roomWaiters, to: &ready)
+    runReady()
+  }
+
+  private func stepExplicitCheckpoint(_ token: UInt64) -> Bool {
+    if isReadOnly { return fail(token, .readOnly) }
+    checkpointing.isWanted = true
+    checkpointing.nextTokens.append(token)
+    return true
+  }
+
+  private func stepStop(_ token: UInt64) -> Bool {
+    if !isStopping {
+      isStopping = true
+      spaceMayHaveCome()
+      slots.append(all: &delayed, to: &ready)
+      runReady()
+    }
+    if isReadOnly {
+      let isQuiet = slots.freeCount == slots.capacity && ioSlots.inUseCount == 0
+      return isQuiet ? fail(token, .inputOutput) : false
+    }
+    guard slots.freeCount == slots.capacity, !round.isRunning, !checkpointing.isRunning,
+      ioSlots.inUseCount == 0
+    else { return false }
+    if checkpointing.closes && !checkpointing.isWanted {
+      managementAnswers.append(ManagementAnswer(token: token, result: .done))
+      return true
+    }
+    pool.giveBackRuns()
+    checkpointing.closes = true
+    checkpointing.isWanted = true
+    return false
+  }
+}
