@@ -9,6 +9,8 @@ import StorageUnits
   private(set) var blocks: [DevicePlace: [UInt8]] = [:]
   private let staging = UnsafeMutableRawBufferPointer.allocate(
     byteCount: 256 << 10, alignment: 4096)
+  /// What lies in each block of data: a stamp, by pool address.
+  private(set) var contents: [UInt64: UInt64] = [:]
   /// Freed space whose quarantine the test has not ended yet.
   var freed: [FreedSpace] = []
 
@@ -108,15 +110,22 @@ import StorageUnits
   }
 
   /// Writes blocks as the engine would: where the decision says. False if there is no space.
-  func write(_ volume: VolumeSlot, _ extent: VirtualExtent, _ mask: BlockMask) -> Bool {
+  func write(
+    _ volume: VolumeSlot, _ extent: VirtualExtent, _ mask: BlockMask, stamp: UInt64 = 0
+  ) -> Bool {
     change(volume, extent) { retry in
+      let entry = self.entry(volume, extent)
       let decision = WriteDecision(
-        writing: mask, to: self.entry(volume, extent), shareEpoch: self.pool.shareEpoch(of: volume))
+        writing: mask, to: entry, shareEpoch: self.pool.shareEpoch(of: volume))
       switch decision {
-      case .inPlace(let address): return .wroteInPlace(extent: address, mask: mask)
+      case .inPlace(let address):
+        self.store(stamp, mask, at: address)
+        return .wroteInPlace(extent: address, mask: mask)
       case .fresh(let copying):
         switch self.pool.takeExtent(for: volume, at: extent) {
         case .extent(let address):
+          self.copy(copying, of: entry, to: address)
+          self.store(stamp, mask, at: address)
           return .wroteFresh(extent: address, written: mask, copied: copying)
         case .missing(let load):
           self.supply(load)
@@ -126,6 +135,51 @@ import StorageUnits
         }
       }
     }
+  }
+
+  /// Holds space for blocks that read as zeros, as the engine would for NO_HOLE.
+  func provision(_ volume: VolumeSlot, _ extent: VirtualExtent, _ mask: BlockMask) -> Bool {
+    change(volume, extent) { retry in
+      let entry = self.entry(volume, extent)
+      if entry.upper.isWritable(shareEpoch: self.pool.shareEpoch(of: volume)) {
+        return .provisioned(mask: mask, freshExtent: nil)
+      }
+      let stacks = !(entry.upper.mask - mask).isEmpty && !(entry.lower.mask - mask).isEmpty
+      switch self.pool.takeExtent(for: volume, at: extent) {
+      case .extent(let address):
+        guard stacks else { return .provisioned(mask: mask, freshExtent: address) }
+        let left = entry.mask - mask
+        self.copy(left, of: entry, to: address)
+        _ = self.pool.applyMap(
+          volume, extent, .wroteFresh(extent: address, written: .none, copied: left))
+        return .provisioned(mask: mask, freshExtent: nil)
+      case .missing(let load):
+        self.supply(load)
+        retry = true
+        return nil
+      case .noSpace: return nil
+      }
+    }
+  }
+
+  private func store(_ stamp: UInt64, _ mask: BlockMask, at address: PoolAddress) {
+    for block in 0..<16 where mask.contains(block) {
+      contents[address.block + UInt64(block)] = stamp
+    }
+  }
+
+  private func copy(_ mask: BlockMask, of entry: MapEntry, to address: PoolAddress) {
+    for block in 0..<16 where mask.contains(block) {
+      contents[address.block + UInt64(block)] = stamp(of: block, in: entry)
+    }
+  }
+
+  /// What a read of a block finds; nil for the zero page.
+  func stamp(of block: Int, in entry: MapEntry) -> UInt64? {
+    for layer in [entry.upper, entry.lower] where layer.mask.contains(block) {
+      return contents[layer.address(ofBlock: block).block]
+    }
+    return nil
   }
 
   func entry(_ volume: VolumeSlot, _ extent: VirtualExtent) -> MapEntry {

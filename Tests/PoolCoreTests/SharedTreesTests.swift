@@ -1,0 +1,205 @@
+import DiskFormat
+import StorageUnits
+import Testing
+
+@testable import PoolCore
+
+/// Volumes that share subtrees, over long random histories: no write shows in another volume, and
+/// the counts are what a walk of all trees finds.
+///
+/// The records that branch volumes are not part of version 1; what they will do to the state is done
+/// by hand here: a second root for the same tree, and a raised share epoch.
+@Suite struct SharedTreesTests {
+  final class History {
+    let test: TestPool
+    var random: TestRandom
+    var expected: [VolumeID: [UInt64: [UInt64?]]] = [:]
+    var nextStamp: UInt64 = 1
+    let extents: UInt64 = 168 * 300
+
+    init(seed: UInt64) {
+      random = TestRandom(state: seed)
+      test = TestPool(
+        segments: seed % 2 == 0 ? [600] : [300, 300], shift: 5,
+        bounds: PoolBounds(
+          nodeCacheBytes: 300 * 4096, dirtyNodeBytes: 150 * 4096, countDeltaBytes: 1 << 21))
+      let record = VolumeRecord(
+        id: VolumeID(0), uuid: StorageUUID(high: 1, low: 1), name: "first",
+        sizeBytes: extents << 16, logicalBlockBytes: 512, createdAt: 0, fullPolicy: .error)
+      _ = test.pool.applyCreate(record)
+      test.finishBatch()
+      expected[VolumeID(1)] = [:]
+    }
+
+    var pool: Pool { test.pool }
+    func anySlot() -> VolumeSlot? { pool.volumeSlots.randomElement(using: &random) }
+
+    /// A second volume with the same map.
+    func share(_ source: VolumeSlot) {
+      var record = pool.volumes.record(source.index)
+      let root = record.root
+      let sourceID = record.id
+      record.id = VolumeID(pool.volumes.nextID)
+      pool.volumes.nextID += 1
+      record.name = "v\(record.id.number)"
+      record.shareEpoch = pool.shareEpoch
+      pool.volumes.markDirty(pool.volumes.add(record))
+      pool.volumes.states[source.index].shareEpoch = pool.shareEpoch
+      pool.volumes.markDirty(source.index)
+      pool.shareEpoch = ShareEpoch(pool.shareEpoch.number + 1)
+      if !root.isNone {
+        pool.addName(root.pointer, slot: pool.cache.findQuietly(root.pointer), 1)
+      }
+      expected[record.id] = expected[sourceID]
+    }
+
+    func delete(_ slot: VolumeSlot) throws {
+      expected[pool.record(of: slot).id] = nil
+      try pool.prepareDelete(slot)
+      _ = pool.applyDelete(slot)
+      test.finishBatch()
+    }
+
+    func update(_ id: VolumeID, _ extent: UInt64, _ mask: BlockMask, _ stamp: UInt64?) {
+      var blocks = expected[id]?[extent] ?? Array(repeating: nil, count: 16)
+      for block in 0..<16 where mask.contains(block) { blocks[block] = stamp }
+      expected[id]?[extent] = blocks
+    }
+
+    func step() throws {
+      guard let slot = anySlot() else { return }
+      let id = pool.record(of: slot).id
+      let wide = Bool.random(using: &random)
+      let extent = UInt64.random(in: 0..<(wide ? extents : 400), using: &random)
+      let at = VirtualExtent(index: extent)
+      let first = Int.random(in: 0..<16, using: &random)
+      let mask = BlockMask(first: first, count: Int.random(in: 1...16 - first, using: &random))
+      switch Int.random(in: 0..<100, using: &random) {
+      case ..<60:
+        nextStamp += 1
+        if test.write(slot, at, mask, stamp: nextStamp) { update(id, extent, mask, nextStamp) }
+      case ..<78:
+        let keeps = Int.random(in: 0..<4, using: &random) == 0
+        if test.change(
+          slot, at, tier: .reclaim, { _ in .cleared(mask: mask, keepsProvision: keeps) })
+        {
+          update(id, extent, mask, nil)
+        }
+      case ..<84:
+        if test.provision(slot, at, mask) { update(id, extent, mask, nil) }
+      case ..<88:
+        if pool.volumeCount < 8 { share(slot) }
+      case ..<90:
+        if pool.volumeCount > 1 { try delete(slot) }
+      default:
+        for _ in 0..<4 where pool.checkpointPressure < 0.7 || !pool.isCheckpointRunning {
+          if !test.drop() { break }
+        }
+      }
+    }
+
+    func checkpoint(busy: Bool) throws {
+      var problem: (any Error)?
+      test.checkpoint {
+        guard busy else { return }
+        for _ in 0..<Int.random(in: 0..<6, using: &self.random)
+        where self.pool.checkpointPressure < 0.7 {
+          do { try self.step() } catch { problem = error }
+        }
+      }
+      if let problem { throw problem }
+      if Bool.random(using: &random) { test.releaseFreed() }
+    }
+
+    func compare(_ comment: Comment) {
+      for slot in pool.volumeSlots {
+        let record = pool.record(of: slot)
+        var wrong = 0
+        for (extent, blocks) in expected[record.id] ?? [:] {
+          let entry = test.entry(slot, VirtualExtent(index: extent))
+          for block in 0..<16 where test.stamp(of: block, in: entry) != blocks[block] {
+            wrong += 1
+          }
+        }
+        #expect(wrong == 0, comment)
+        var mapped = 0
+        var names = 0
+        var from = VirtualExtent(index: 0)
+        walk: while true {
+          switch pool.nextMapped(slot, from: from, before: VirtualExtent(index: extents)) {
+          case .nothing: break walk
+          case .missing(let load): test.supply(load)
+          case .extent(let extent, let entry):
+            mapped += entry.mask.count
+            names += entry.extentCount
+            from = VirtualExtent(index: extent.index + 1)
+          }
+        }
+        #expect(record.mappedBlocks == UInt64(mapped), comment)
+        #expect(record.allocatedExtents == UInt64(names), comment)
+      }
+    }
+  }
+
+  @Test(arguments: 1...10 as ClosedRange<UInt64>)
+  func sharedTreesStayApartAndTheirCountsAreRight(seed: UInt64) throws {
+    let history = History(seed: seed)
+    for turn in 0..<25 {
+      for _ in 0..<120 { try history.step() }
+      try history.checkpoint(busy: true)
+      if turn % 5 == 4 {
+        try history.checkpoint(busy: false)
+        PoolRecount.expectRight(history.test, "seed \(seed), turn \(turn)")
+        history.compare("seed \(seed), turn \(turn)")
+      }
+    }
+    var slots = history.pool.volumeSlots
+    slots.shuffle(using: &history.random)
+    for slot in slots {
+      try history.delete(slot)
+      while history.test.drop() {}
+      try history.checkpoint(busy: false)
+      PoolRecount.expectRight(history.test, "seed \(seed), deleting")
+      history.compare("seed \(seed), deleting")
+    }
+    for _ in 0..<3 {
+      try history.checkpoint(busy: false)
+      history.test.releaseFreed()
+    }
+    history.pool.giveBackRuns()
+    for _ in 0..<2 {
+      try history.checkpoint(busy: false)
+      history.test.releaseFreed()
+    }
+    #expect(history.pool.usage.metadataBytes <= 16 << 10)
+    #expect(history.pool.segments.dataSegmentCount == 0)
+  }
+
+  /// A history without sharing, recounted: after the last checkpoint and with doomed trees half gone.
+  @Test(arguments: [11, 12] as [UInt64])
+  func countsAreRightWhileATreeIsBeingDropped(seed: UInt64) throws {
+    let history = History(seed: seed)
+    for _ in 0..<400 {
+      guard let slot = history.anySlot() else { break }
+      let extent = UInt64.random(in: 0..<history.extents, using: &history.random)
+      _ = history.test.write(slot, VirtualExtent(index: extent), .all)
+    }
+    try history.checkpoint(busy: false)
+    guard let slot = history.anySlot() else { return }
+    history.share(slot)
+    for _ in 0..<50 {
+      let extent = UInt64.random(in: 0..<history.extents, using: &history.random)
+      _ = history.test.write(slot, VirtualExtent(index: extent), .all)
+    }
+    for slot in history.pool.volumeSlots { try history.delete(slot) }
+    var steps = 0
+    while history.test.drop() {
+      steps += 1
+      if steps % 37 == 0 {
+        try history.checkpoint(busy: false)
+        PoolRecount.expectRight(history.test, "seed \(seed), step \(steps)")
+      }
+    }
+    #expect(steps > 100)
+  }
+}
