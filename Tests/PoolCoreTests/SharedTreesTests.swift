@@ -15,6 +15,8 @@ import Testing
     var random: TestRandom
     var expected: [VolumeID: [UInt64: [UInt64?]]] = [:]
     var nextStamp: UInt64 = 1
+    /// Sharing is no record: a crash would forget it.
+    var mayShare = true
     let extents: UInt64 = 168 * 300
 
     init(seed: UInt64) {
@@ -88,7 +90,7 @@ import Testing
       case ..<84:
         if test.provision(slot, at, mask) { update(id, extent, mask, nil) }
       case ..<88:
-        if pool.volumeCount < 8 { share(slot) }
+        if pool.volumeCount < 8 && mayShare { share(slot) }
       case ..<90:
         if pool.volumeCount > 1 { try delete(slot) }
       default:
@@ -111,7 +113,27 @@ import Testing
       if Bool.random(using: &random) { test.releaseFreed() }
     }
 
-    func compare(_ comment: Comment) {
+    func compare(_ comment: Comment) { compare(test, comment) }
+
+    /// The pool that a start after a crash just now makes is the one that is there.
+    func expectRecovery(_ comment: Comment) {
+      let recovered = TestPool(recovering: test)
+      PoolRecount.expectRight(recovered, "recovered: \(comment)")
+      compare(recovered, "recovered: \(comment)")
+      let twice = TestPool(recovering: recovered)
+      compare(twice, "recovered twice: \(comment)")
+      #expect(twice.pool.usage.freeBytes == recovered.pool.usage.freeBytes, comment)
+      // Everything that nothing names can be taken, and dropped trees end.
+      while recovered.drop() {}
+      recovered.checkpoint()
+      recovered.releaseFreed()
+      PoolRecount.expectRight(recovered, "recovered and dropped: \(comment)")
+      compare(recovered, "recovered and dropped: \(comment)")
+    }
+
+    private func compare(_ test: TestPool, _ comment: Comment) {
+      let pool = test.pool
+      #expect(pool.volumeCount == expected.count, comment)
       for slot in pool.volumeSlots {
         let record = pool.record(of: slot)
         var wrong = 0
@@ -141,7 +163,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 1...10 as ClosedRange<UInt64>)
+  @Test(arguments: 1...6 as ClosedRange<UInt64>)
   func sharedTreesStayApartAndTheirCountsAreRight(seed: UInt64) throws {
     let history = History(seed: seed)
     for turn in 0..<25 {
@@ -173,6 +195,30 @@ import Testing
     }
     #expect(history.pool.usage.metadataBytes <= 16 << 10)
     #expect(history.pool.segments.dataSegmentCount == 0)
+  }
+
+  /// Crashes at any step of a checkpoint and between two: the last image and the records after it
+  /// give the same state.
+  @Test(arguments: 21...24 as ClosedRange<UInt64>)
+  func aCrashedPoolRecoversTheSameState(seed: UInt64) throws {
+    let history = History(seed: seed)
+    for turn in 0..<8 {
+      for _ in 0..<100 { try history.step() }
+      try history.checkpoint(busy: false)
+      history.mayShare = false
+      for _ in 0..<60 {
+        if history.pool.checkpointPressure < 0.6 { try history.step() }
+      }
+      history.expectRecovery("seed \(seed), turn \(turn)")
+      var left = Int.random(in: 0..<12, using: &history.random)
+      history.test.checkpoint {
+        left -= 1
+        for _ in 0..<4 where history.pool.checkpointPressure < 0.7 { try? history.step() }
+        if left == 0 { history.expectRecovery("seed \(seed), turn \(turn), in a checkpoint") }
+      }
+      history.test.releaseFreed()
+      history.mayShare = true
+    }
   }
 
   /// A history without sharing, recounted: after the last checkpoint and with doomed trees half gone.

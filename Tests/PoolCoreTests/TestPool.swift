@@ -7,10 +7,14 @@ import StorageUnits
 @safe final class TestPool {
   let pool: Pool
   private(set) var blocks: [DevicePlace: [UInt8]] = [:]
+  /// The superblock of the last completed checkpoint.
+  private(set) var durable: Superblock
+  /// The records after it, as a journal would hold them.
+  private(set) var log: [(number: RecordNumber, record: Record)] = []
   private let staging = UnsafeMutableRawBufferPointer.allocate(
     byteCount: 256 << 10, alignment: 4096)
   /// What lies in each block of data: a stamp, by pool address.
-  private(set) var contents: [UInt64: UInt64] = [:]
+  private(set) var contents: [UInt64: UInt64]
   /// Freed space whose quarantine the test has not ended yet.
   var freed: [FreedSpace] = []
 
@@ -30,6 +34,8 @@ import StorageUnits
     let superblock = Self.superblock(segments: segments, entries: entries, shift: shift)
     var uuids: [DeviceIndex: StorageUUID] = [:]
     for member in superblock.members { uuids[member.index] = member.uuid }
+    contents = [:]
+    durable = superblock
     pool = Pool(
       PoolImage(
         superblock: superblock, segments: entries, nodeCounts: [:], segmentPages: [],
@@ -37,6 +43,30 @@ import StorageUnits
         doomed: [], systemRanges: ranges, deviceUUIDs: uuids), bounds: bounds)
     // A pool comes to be with its first image: segment 0 is for nodes from then on.
     checkpoint()
+  }
+
+  /// The pool that a start after a crash of `other`, as it now is, would make.
+  init(recovering other: TestPool) {
+    blocks = other.blocks
+    durable = other.durable
+    contents = other.contents
+    capacityBytes = other.capacityBytes
+    let image = RecoveredImage.read(other.durable, from: other)
+    pool = Pool(image, bounds: other.pool.bounds)
+    for (number, record) in other.log {
+      do {
+        replay: while true {
+          switch try pool.prepare(replayed: record) {
+          case .missing(let load): supply(load)
+          case .ready: break replay
+          case .noSpace, .mustWaitForCheckpoint: preconditionFailure("replay was refused space")
+          }
+        }
+      } catch { preconditionFailure("\(number) \(record) was refused: \(error)") }
+      pool.apply(replayed: record, number: number)
+    }
+    checkpoint()
+    precondition(freed.isEmpty, "nobody can have looked anything up")
   }
 
   deinit { unsafe staging.deallocate() }
@@ -148,8 +178,10 @@ import StorageUnits
       switch self.pool.takeExtent(for: volume, at: extent) {
       case .extent(let address):
         guard stacks else { return .provisioned(mask: mask, freshExtent: address) }
+        // What becomes zero goes first, or what is left of both layers would not fit beside a third.
         let left = entry.mask - mask
         self.copy(left, of: entry, to: address)
+        _ = self.pool.applyMap(volume, extent, .cleared(mask: mask, keepsProvision: true))
         _ = self.pool.applyMap(
           volume, extent, .wroteFresh(extent: address, written: .none, copied: left))
         return .provisioned(mask: mask, freshExtent: nil)
@@ -192,7 +224,18 @@ import StorageUnits
   }
 
   func finishBatch() {
-    if let batch = pool.records.cut() { pool.records.finish(batch) }
+    guard let batch = pool.records.cut() else { return }
+    var offset = 0
+    var number = batch.firstNumber
+    while unsafe offset < batch.bytes.count {
+      guard let next = try? unsafe Record.decode(from: batch.bytes, at: offset) else {
+        preconditionFailure("a record cannot be read back")
+      }
+      log.append((number, next.record))
+      number = number.next
+      offset += next.length
+    }
+    pool.records.finish(batch)
   }
 
   /// Drops one step of the doomed trees; false if nothing is doomed.
@@ -242,6 +285,8 @@ import StorageUnits
     pool.sealCheckpoint(
       logGeneration: 1, nonce: 1, firstSequence: 1, previousChecksum: 0,
       opening: Opening(host: "test", process: 1, at: 0), isOpen: true)
+    durable = pool.superblock(for: DeviceIndex(index: 0))
+    log.removeAll { $0.number.number <= durable.checkpointRecord.number }
     if let space = pool.completeCheckpoint() { freed.append(space) }
   }
 
