@@ -80,7 +80,8 @@ let package = Package(
         "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "BlockExport",
         "DiskSimulation",
       ]),
-    tests("NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits"]),
+    tests(
+      "NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits", "CAllocationCounter"]),
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
     tests(
       "PoolInspectionTests",

@@ -50,16 +50,13 @@ enum RequestCheck: Hashable, Sendable {
 
   /// FUA is allowed with everything, because the protocol says so and clients do it.
   private static func flags(for command: NBDCommand, _ terms: TransmissionTerms) -> CommandFlags {
+    // By union: the literal of a set is an array first where the optimiser does not run.
+    let always = CommandFlags.forceUnitAccess
     switch command {
-    case .read:
-      return terms.structuredReplies
-        ? [.forceUnitAccess, .doNotFragment] : [.forceUnitAccess]
-    case .write, .disconnect, .flush, .trim:
-      return [.forceUnitAccess]
-    case .writeZeroes:
-      return [.forceUnitAccess, .noHole, .fastZero]
-    case .blockStatus:
-      return [.forceUnitAccess, .requestOne]
+    case .read: return terms.structuredReplies ? always.union(.doNotFragment) : always
+    case .write, .disconnect, .flush, .trim: return always
+    case .writeZeroes: return always.union(.noHole).union(.fastZero)
+    case .blockStatus: return always.union(.requestOne)
     }
   }
 
