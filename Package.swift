@@ -64,6 +64,7 @@ let package = Package(
         "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
         "NBDTarget", "Management", "ManagementHTTP",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
     tests("InteropTests", ["ServerHarness"]),

@@ -9,6 +9,8 @@ public struct PoolUsage: Hashable, Sendable {
   public var usedBytes: UInt64
   public var freeBytes: UInt64
   public var metadataBytes: UInt64
+  /// Space that nothing names any more and that is on its way back.
+  public var reclaimableBytes: UInt64
   public var devices: [DeviceUsage]
 
   public struct DeviceUsage: Hashable, Sendable {
@@ -25,7 +27,9 @@ extension Pool {
   public var usage: PoolUsage {
     var usage = PoolUsage(
       sizeBytes: 0, usedBytes: 0, freeBytes: 0,
-      metadataBytes: UInt64(nodeSpace.totalCount - nodeSpace.usableCount) * 4096, devices: [])
+      metadataBytes: UInt64(nodeSpace.totalCount - nodeSpace.usableCount) * 4096,
+      reclaimableBytes: quarantine.values.reduce(0) { $0 + UInt64($1.extents.count) * extentBytes },
+      devices: [])
     for member in superblock.members where member.state == .active {
       let free =
         UInt64(dataSpace.usable(on: member.index)) * extentBytes

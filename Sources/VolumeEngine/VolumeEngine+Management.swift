@@ -35,7 +35,7 @@ enum ManagementOperation {
   case stop(token: UInt64)
 }
 
-extension VolumeEngine {
+extension VolumeEngine: ExportDirectory {
   // MARK: Operations
 
   /// Creates an empty volume; the pool gives the id. Answered with `created`, `refused` or `failed`

@@ -1,4 +1,4 @@
 /// Which implementation stands behind the commands.
 enum Wiring {
-  static let pools: any PoolOperations = UnwiredPoolOperations()
+  static let pools: any PoolOperations = EnginePoolOperations()
 }

@@ -111,14 +111,4 @@ struct ArgumentTests {
     let error = #expect(throws: ManagementError.self) { try command.options(in: state) }
     #expect(error?.code.exitCode == 64)
   }
-
-  @Test func `a program without an engine says so`() async throws {
-    let operations = UnwiredPoolOperations()
-    let state = try StateFolder(option: "/h", environment: .current)
-    let pool = try PoolName("tank")
-    let error = await #expect(throws: ManagementError.self) {
-      try await operations.open(pool, in: state)
-    }
-    #expect(error?.code == .notSupported)
-  }
 }

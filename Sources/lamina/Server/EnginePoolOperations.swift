@@ -1,0 +1,206 @@
+import BlockIO
+import Dispatch
+import Glibc
+import Logging
+import Management
+import ManagementHTTP
+import StorageUnits
+import VolumeEngine
+
+/// The engine behind the commands.
+struct EnginePoolOperations: PoolOperations {
+  // MARK: Create
+
+  func create(
+    _ specification: PoolSpecification, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus {
+    if (try? state.record(of: specification.name)) != nil {
+      throw .poolExists(specification.name, home: state.home)
+    }
+    try state.create()
+    var made = MadeDevices()
+    do throws(ManagementError) {
+      let record = try format(specification, &made)
+      try state.add(record)
+    } catch {
+      made.undo()
+      throw error
+    }
+    made.close()
+    let pool = try await open(specification.name, in: state)
+    let status: PoolStatus
+    do throws(ManagementError) {
+      status = try await pool.service.status()
+    } catch {
+      try? await pool.close()
+      throw error
+    }
+    try await pool.close()
+    return status
+  }
+
+  /// The devices of a pool that is being made; files that were created go again if that fails.
+  private struct MadeDevices {
+    var devices: [FileDevice] = []
+    var createdPaths: [String] = []
+
+    func close() { PoolDevices.close(devices) }
+
+    func undo() {
+      close()
+      for path in createdPaths { _ = unsafe unlink(path) }
+    }
+  }
+
+  private func format(
+    _ specification: PoolSpecification, _ made: inout MadeDevices
+  ) throws(ManagementError) -> PoolRecord {
+    for argument in specification.devices {
+      try take(argument, specification, &made)
+    }
+    let uuid = SystemRandom.uuid()
+    let deviceUUIDs = made.devices.map { _ in SystemRandom.uuid() }
+    let run = specification.allocationRunBytes.map { Int($0) / StorageSizes.extentBytes }
+    do throws(PoolCreationError) {
+      try PoolCreation.create(
+        made.devices,
+        settings: PoolCreation.Settings(
+          name: specification.name.text, poolUUID: uuid, deviceUUIDs: deviceUUIDs,
+          layout: PoolLayout.Options(segmentBytes: specification.segmentSizeBytes),
+          allocationRunExtents: run ?? Self.defaultRunExtents,
+          isForced: specification.overwriteForeignData, logNonce: SystemRandom.bits64(),
+          opening: PoolHost.opening()))
+    } catch { throw ManagementError(pool: specification.name, creating: error) }
+    var devices: [PoolRecord.Device] = []
+    for (index, device) in made.devices.enumerated() {
+      devices.append(
+        PoolRecord.Device(
+          path: device.name, uuid: deviceUUIDs[index], index: UInt16(index),
+          sizeBytes: device.sizeBytes))
+    }
+    return PoolRecord(
+      name: specification.name, uuid: uuid, cacheMode: specification.cacheMode,
+      allocationRunBytes: specification.allocationRunBytes, devices: devices)
+  }
+
+  /// 1 MiB: what one window of a sequential write holds.
+  private static let defaultRunExtents = 16
+
+  /// Opens the device, or creates the file if it has a size and is not there.
+  private func take(
+    _ argument: DeviceArgument, _ specification: PoolSpecification, _ made: inout MadeDevices
+  ) throws(ManagementError) {
+    let path = argument.path
+    let cache = specification.cacheMode.fileMode
+    do throws(DeviceOpenError) {
+      if let size = argument.sizeBytes, unsafe access(path, F_OK) != 0 {
+        made.devices.append(try FileDevice.create(path, sizeBytes: size, cache: cache))
+        made.createdPaths.append(path)
+        return
+      }
+    } catch { throw ManagementError(opening: error) }
+    try checkSignature(path, specification)
+    let device: FileDevice
+    do throws(DeviceOpenError) {
+      device = try FileDevice.open(path, cache: cache)
+    } catch { throw ManagementError(opening: error) }
+    made.devices.append(device)
+    if let size = argument.sizeBytes, size != device.sizeBytes {
+      throw ManagementError(
+        .deviceUnsuitable, "\(path) has \(device.sizeBytes) bytes, not \(size)",
+        correction: "Leave the size out to use the device whole, or choose another path.",
+        objects: [ManagementObject(.device, path)])
+    }
+  }
+
+  private func checkSignature(
+    _ path: String, _ specification: PoolSpecification
+  ) throws(ManagementError) {
+    guard !specification.overwriteForeignData, unsafe access(path, F_OK) == 0 else { return }
+    let signature: String?
+    do throws(DeviceError) {
+      signature = try DeviceSignature.probe(path)
+    } catch { throw ManagementError(device: error) }
+    guard let signature else { return }
+    throw ManagementError(
+      .deviceHasData, "the device \(path) is in use: it carries \(signature)",
+      correction: "Choose another device, or give --force to lose what it holds.",
+      objects: [ManagementObject(.device, path)])
+  }
+
+  // MARK: Open
+
+  private struct OpenEngine: OpenPool {
+    let thread: EngineThread
+    var service: any PoolService { EnginePoolService(thread: thread) }
+    func close() async throws(ManagementError) { try await thread.stop() }
+  }
+
+  func open(
+    _ pool: PoolName, in state: StateFolder
+  ) async throws(ManagementError) -> any OpenPool {
+    let record = try state.record(of: pool)
+    return OpenEngine(
+      thread: try await EngineThread.start(
+        PoolHost.Options(
+          record: record, state: state, cache: record.cacheMode, nodeCacheBytes: nil, serve: nil,
+          purpose: "lamina, a command on pool \(pool)")))
+  }
+
+  // MARK: Serve
+
+  func serve(
+    _ options: ServeOptions, in state: StateFolder,
+    ready: @escaping @Sendable (ServerReady) -> Void
+  ) async throws(ManagementError) {
+    let record = try state.record(of: options.pool)
+    let thread = try await EngineThread.start(
+      PoolHost.Options(
+        record: record, state: state, cache: options.cacheMode ?? record.cacheMode,
+        nodeCacheBytes: options.nodeCacheBytes, serve: options,
+        purpose: "lamina serve \(options.pool)"))
+    let signals = StopSignals { thread.post { $0.beginStop() } }
+    defer { signals.cancel() }
+    let control: ManagementServer
+    do throws(ManagementError) {
+      control = try await ManagementServer.start(
+        serving: EnginePoolService(thread: thread),
+        socketPath: try state.controlSocketPath(of: options.pool),
+        logger: Logger(label: "lamina") { StreamLogHandler.standardError(label: $0) })
+    } catch {
+      try? await thread.stop()
+      throw error
+    }
+    let export = options.defaultExport?.text ?? ""
+    ready(
+      ServerReady(
+        pool: options.pool.text, listeners: thread.listeners.map(\.description),
+        uris: thread.listeners.map { $0.nbdURI(export: export) },
+        controlSocketPath: control.socketPath, processID: getpid()))
+    do throws(ManagementError) {
+      try await thread.waitUntilEnded()
+    } catch {
+      await control.stop()
+      throw error
+    }
+    await control.stop()
+  }
+}
+
+/// SIGTERM and SIGINT ask for a clean stop instead of ending the process.
+final class StopSignals: @unchecked Sendable {
+  // Sendable: the sources are only made here and cancelled once.
+  private let sources: [any DispatchSourceSignal]
+
+  init(_ stop: @escaping @Sendable () -> Void) {
+    sources = [SIGTERM, SIGINT].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler(handler: stop)
+      source.resume()
+      return source
+    }
+  }
+
+  func cancel() { for source in sources { source.cancel() } }
+}

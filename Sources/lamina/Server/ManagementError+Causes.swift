@@ -1,0 +1,109 @@
+import BlockIO
+import Management
+import PoolCore
+import VolumeEngine
+
+/// What the rooms below report, as the people and scripts at the command line are told.
+extension ManagementError {
+  init(opening error: DeviceOpenError) {
+    let code: Code =
+      switch error.problem {
+      case .notFound: .deviceMissing
+      case .alreadyExists: .deviceHasData
+      case .notPermitted: .permissionDenied
+      case .wrongKind, .sectorTooLarge, .badSize: .deviceUnsuitable
+      case .directNotSupported: .directIONotPossible
+      case .heldByAnother: .poolInUse
+      case .system: .inputOutput
+      }
+    let correction: String? =
+      switch error.problem {
+      case .notFound: "Attach the device, or correct its path in the pool's record."
+      case .directNotSupported: "Use --cache buffered."
+      case .notPermitted: "Run this as the user that owns the device, or as root."
+      default: nil
+      }
+    self.init(
+      code, error.description, correction: correction,
+      objects: [ManagementObject(.device, error.device)])
+  }
+
+  init(device error: DeviceError) {
+    self.init(
+      .inputOutput, error.description,
+      correction: "Look at the kernel's log for the device, then try again.",
+      objects: [ManagementObject(.device, error.device)])
+  }
+
+  init(ring error: RingError) {
+    self.init(
+      .ringNotPermitted, error.description,
+      correction: "Lamina needs Linux 6.0 or later with io_uring permitted "
+        + "(sysctl kernel.io_uring_disabled=0; containers: a seccomp profile that allows it).")
+  }
+
+  init(listening error: ListenError) {
+    let code: Code =
+      switch error.problem {
+      case .inUse, .notASocket: .addressInUse
+      case .pathTooLong: .socketPathTooLong
+      case .unknownHost: .addressInvalid
+      case .system: .addressInvalid
+      }
+    self.init(
+      code, error.description, objects: [ManagementObject(.address, error.address.description)])
+  }
+
+  init(pool: PoolName, opening error: PoolOpeningError) {
+    let code: Code =
+      switch error {
+      case .notAPoolDevice, .foreignDevice, .duplicateDevice, .notAMember, .expelledMember,
+        .staleMember:
+        .deviceForeign
+      case .noDevices, .memberMissing: .deviceMissing
+      case .superblockDamaged, .deviceShrunk: .deviceDamaged
+      case .unknownVersion, .unknownFeatures, .otherApplyVersion: .formatNotSupported
+      case .needsMoreMemory: .limitReached
+      case .tableDamaged, .superblockContradictsDevices, .journal, .badRecord: .poolDamaged
+      case .noSpace: .noSpace
+      case .device: .inputOutput
+      }
+    self.init(
+      code, "pool '\(pool)' cannot be opened", cause: error.description,
+      correction: "What is stored was not changed.",
+      objects: [ManagementObject(.pool, pool.text)])
+  }
+
+  init(pool: PoolName, creating error: PoolCreationError) {
+    let code: Code =
+      switch error {
+      case .badName: .invalidName
+      case .badAllocationRun: .invalidSize
+      case .layout: .deviceUnsuitable
+      case .carriesPool: .deviceHasData
+      case .device: .inputOutput
+      }
+    self.init(
+      code, "pool '\(pool)' cannot be created", cause: error.description,
+      objects: [ManagementObject(.pool, pool.text)])
+  }
+
+  init(pool: String, refusing error: PoolError, volume: VolumeName) {
+    switch error {
+    case .volumeExists: self = .volumeExists(volume, pool: pool)
+    case .noSuchVolume: self = .volumeNotFound(volume, pool: pool)
+    case .invalidName:
+      self.init(
+        .invalidName, "'\(volume)' is no name for a volume",
+        correction: "Use 1 to 127 characters of A-Z a-z 0-9 . _ -")
+    case .invalidSize(let bytes):
+      self.init(.invalidSize, "volume '\(volume)' cannot have \(bytes) bytes")
+    case .noSpace:
+      self.init(
+        .noSpace, "pool '\(pool)' has no space for the tables of this change",
+        correction: "Delete something, or discard what volumes no longer use.",
+        objects: [ManagementObject(.pool, pool)])
+    case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
+    }
+  }
+}
