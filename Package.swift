@@ -86,7 +86,9 @@ let package = Package(
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
     tests(
       "PoolInspectionTests",
-      ["PoolInspection", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation"]),
+      [
+        "PoolInspection", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation",
+      ]),
     tests(
       "CommandTests",
       [

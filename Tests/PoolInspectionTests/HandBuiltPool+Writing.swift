@@ -190,5 +190,8 @@ extension HandBuiltPool {
     var span = unsafe MutableRawSpan(_unsafeStart: base, byteCount: byteCount)
     superblock.encode(into: &span)
   }
+  var buffer: UnsafeMutableRawBufferPointer {
+    unsafe UnsafeMutableRawBufferPointer(start: base, count: byteCount)
+  }
   var bytes: [UInt8] { unsafe [UInt8](UnsafeRawBufferPointer(start: base, count: byteCount)) }
 }
