@@ -3,8 +3,8 @@ public import StorageUnits
 /// A tree that lost its last owner and is being dropped, children first (64 bytes).
 ///
 /// Nodes are dropped in the order of (end of their span, level). A node of the tree is given up
-/// already, and neither counts as a name nor is ever followed, if and only if the pair of its span's
-/// end and its level is not above (`cursorEnd`, `cursorLevel`).
+/// already, and neither counts as a name nor is ever followed, if and only if the pair of its
+/// span's end and its level is not above (`cursorEnd`, `cursorLevel`).
 public struct DoomedEntry: Hashable, Sendable {
   /// The number of the record that detached it.
   public var id: RecordNumber

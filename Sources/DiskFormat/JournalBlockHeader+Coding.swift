@@ -94,7 +94,8 @@ extension JournalBlockHeader {
 
 extension NodeImage {
   /// Completes a journal block whose header and records are in place: sets what follows the records
-  /// to zero, and stores and returns the checksum over all 4096 bytes, which the next block repeats.
+  /// to zero, and stores and returns the checksum over all 4096 bytes, which the next block
+  /// repeats.
   @discardableResult public func sealJournalBlock() -> UInt32 {
     precondition(load32(At.magic) == JournalBlockHeader.magic)
     let end = FormatConstants.journalHeaderBytes + Int(load16(At.payloadBytes))

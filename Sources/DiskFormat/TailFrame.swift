@@ -4,8 +4,8 @@ public import StorageUnits
 /// a multiple of 8.
 ///
 /// Positions are logical: they only grow, and lie in the ring at their remainder by its capacity. A
-/// frame starts only where the longest one still fits before the ring's end (`start(from:capacity:)`),
-/// so that none is ever split and no filler is needed.
+/// frame starts only where the longest one still fits before the ring's end
+/// (`start(from:capacity:)`), so that none is ever split and no filler is needed.
 public enum TailFrame {
   /// Record number 8, log generation 8, record length 2, reserved 2, checksum 4.
   public static let headerBytes = 24

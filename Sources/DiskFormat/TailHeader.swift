@@ -3,8 +3,8 @@ public import StorageUnits
 /// The first 4096 bytes of the tail: the memory that holds records that were answered but are in no
 /// durable journal block yet, and that outlives the server's process (design §4 rule 9).
 ///
-/// The ring of `capacityBytes` follows. All but `start` is fixed for a log generation and covered by
-/// a checksum; `start` is one aligned 8-byte store, so that a server killed in any instruction
+/// The ring of `capacityBytes` follows. All but `start` is fixed for a log generation and covered
+/// by a checksum; `start` is one aligned 8-byte store, so that a server killed in any instruction
 /// leaves the old value or the new one.
 public struct TailHeader: Hashable, Sendable {
   public var poolUUID: StorageUUID

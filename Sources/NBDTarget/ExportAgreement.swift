@@ -39,8 +39,8 @@ public struct ExportAgreement: Hashable, Sendable {
   }
 }
 
-/// An `ExportAgreement` without its name: plain numbers, so that looking at it per request counts no
-/// references.
+/// An `ExportAgreement` without its name: plain numbers, so that looking at it per request counts
+/// no references.
 struct TransmissionTerms: Hashable, Sendable {
   var volume: VolumeID
   var sizeBytes: UInt64

@@ -77,8 +77,8 @@ extension NBDSessions {
         vectors: UnsafeBufferPointer(start: area, count: assembly.vectorCount)))
   }
 
-  /// Replies that stand alone go first, in the order in which they became ready; then the read whose
-  /// data must follow its header without a gap.
+  /// Replies that stand alone go first, in the order in which they became ready; then the read
+  /// whose data must follow its header without a gap.
   private func gather(_ i: Int, _ assembly: inout SendAssembly) {
     while assembly.hasRoom && sessions[i].phase != .closing {
       if sessions[i].isStreaming {
@@ -151,8 +151,8 @@ extension NBDSessions {
 
   /// Sends the header of the first ordered read if the time has come; false if not.
   ///
-  /// A short one waits until all of it has been read, so that an error can still be said. A long one
-  /// begins with its first window, and so does one that waits for a buffer, because the buffers
+  /// A short one waits until all of it has been read, so that an error can still be said. A long
+  /// one begins with its first window, and so does one that waits for a buffer, because the buffers
   /// that it holds may be all there are.
   private func startOrdered(_ i: Int, _ assembly: inout SendAssembly) -> Bool {
     let r = sessions[i].firstOrdered

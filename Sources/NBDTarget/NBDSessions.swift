@@ -76,8 +76,8 @@ import StorageUnits
     var deadline: MonotonicTime
   }
 
-  /// - Parameter defaultExport: what the empty export name stands for; nil: the only volume, if there
-  ///   is only one.
+  /// - Parameter defaultExport: what the empty export name stands for; nil: the only volume, if
+  /// there   is only one.
   public init(
     directory: any ExportDirectory, defaultExport: String? = nil, limits: NBDLimits = NBDLimits()
   ) {

@@ -8,8 +8,8 @@ enum ChunkType: UInt16, Sendable {
   case errorOffset = 0x8002
 }
 
-/// Writes reply headers into memory that was set aside for them. Each function returns the number of
-/// bytes written, which is never more than `ReplyEncoding.largestHeaderBytes`.
+/// Writes reply headers into memory that was set aside for them. Each function returns the number
+/// of bytes written, which is never more than `ReplyEncoding.largestHeaderBytes`.
 enum ReplyEncoding {
   static let simpleBytes = 16
   static let chunkBytes = 20

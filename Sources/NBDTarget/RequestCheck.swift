@@ -13,8 +13,9 @@ enum RequestCheck: Hashable, Sendable {
   /// The stream cannot be followed any further.
   case drop
 
-  /// Judges a header by the terms of its export. The order of the checks decides which error a request
-  /// with several faults gets: unknown command or flag, read-only, range, alignment, length.
+  /// Judges a header by the terms of its export. The order of the checks decides which error a
+  /// request with several faults gets: unknown command or flag, read-only, range, alignment,
+  /// length.
   init(_ header: RequestHeader, _ terms: TransmissionTerms) {
     guard header.magic == NBDMagic.request else {
       self = .drop

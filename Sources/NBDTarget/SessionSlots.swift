@@ -55,8 +55,8 @@ let noSlot = -1
   var isInWaitingList = false
   var nextWaiting = noSlot
 
-  // Replies: windows that are ready, in order; requests whose windows must be sent in order; and the
-  // windows of the send under way.
+  // Replies: windows that are ready, in order; requests whose windows must be sent in order; and
+  // the windows of the send under way.
   var firstReady = noSlot
   var lastReady = noSlot
   var firstOrdered = noSlot

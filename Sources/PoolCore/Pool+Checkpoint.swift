@@ -498,7 +498,8 @@ extension Pool {
     return freed
   }
 
-  /// Roots that name nodes by memory number learn their addresses, before the numbers are forgotten.
+  /// Roots that name nodes by memory number learn their addresses, before the numbers are
+  /// forgotten.
   private func resolveRoots() {
     for slot in volumes.states.indices where volumes.states[slot].isUsed {
       let root = volumes.states[slot].root

@@ -85,8 +85,8 @@ extension Pool {
 
   // MARK: Steps as records
 
-  /// The pointer to the step's node and the slot of its parent (-1 for the root), or what is missing
-  /// on the way.
+  /// The pointer to the step's node and the slot of its parent (-1 for the root), or what is
+  /// missing on the way.
   private enum Located {
     case found(NodePointer, parent: Int, index: Int)
     case missing(NodeLoad)

@@ -5,8 +5,8 @@ import StorageUnits
 ///
 /// The rule: the blocks that are usable or could become so are enough for what the running
 /// checkpoint has not written yet, what is dirty since its cut, and everything that a checkpoint
-/// may write beside map nodes. That last part is reserved twice, since the next checkpoint may begin
-/// before the quarantine of the last one is over. So a checkpoint always finds its blocks.
+/// may write beside map nodes. That last part is reserved twice, since the next checkpoint may
+/// begin before the quarantine of the last one is over. So a checkpoint always finds its blocks.
 extension Pool {
   /// Node blocks that are usable, or would be if all free segments became node segments.
   private var availableNodeBlocks: Int {

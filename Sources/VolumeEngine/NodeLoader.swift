@@ -64,7 +64,8 @@ struct LoadIndex: Equatable {
 
   var hasFree: Bool { !firstFree.isNone }
 
-  /// The load in flight of the same node, or none. Loads in flight are few: they are looked through.
+  /// The load in flight of the same node, or none. Loads in flight are few: they are looked
+  /// through.
   func find(_ node: NodeLoad) -> LoadIndex {
     var l = firstInUse
     while !l.isNone, self[l].node.address != node.address { l = self[l].next }

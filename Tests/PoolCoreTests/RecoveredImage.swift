@@ -2,7 +2,8 @@ import DiskFormat
 import PoolCore
 import StorageUnits
 
-/// Reads the tables that a superblock names from a test pool's blocks, as the opening of a pool does.
+/// Reads the tables that a superblock names from a test pool's blocks, as the opening of a pool
+/// does.
 @safe struct RecoveredImage {
   private let test: TestPool
   private let superblock: Superblock

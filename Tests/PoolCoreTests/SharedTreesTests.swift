@@ -7,8 +7,8 @@ import Testing
 /// Volumes that share subtrees, over long random histories: no write shows in another volume, and
 /// the counts are what a walk of all trees finds.
 ///
-/// The records that branch volumes are not part of version 1; what they will do to the state is done
-/// by hand here: a second root for the same tree, and a raised share epoch.
+/// The records that branch volumes are not part of version 1; what they will do to the state is
+/// done by hand here: a second root for the same tree, and a raised share epoch.
 @Suite struct SharedTreesTests {
   final class History {
     let test: TestPool
@@ -221,7 +221,8 @@ import Testing
     }
   }
 
-  /// A history without sharing, recounted: after the last checkpoint and with doomed trees half gone.
+  /// A history without sharing, recounted: after the last checkpoint and with doomed trees half
+  /// gone.
   @Test(arguments: [11, 12] as [UInt64])
   func countsAreRightWhileATreeIsBeingDropped(seed: UInt64) throws {
     let history = History(seed: seed)

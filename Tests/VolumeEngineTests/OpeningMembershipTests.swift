@@ -37,7 +37,8 @@ import Testing
     Found(name: name, sizeBytes: sizeBytes, copies: copies)
   }
 
-  /// A device with superblock `sequence` in both copies of its slot and the one before in the other.
+  /// A device with superblock `sequence` in both copies of its slot and the one before in the
+  /// other.
   private func healthy(
     _ name: String, _ sequence: UInt64, device: UInt16 = 0, of count: UInt16 = 1,
     pool: UInt64 = 1, sizeBytes: UInt64 = 1 << 30

@@ -1,8 +1,8 @@
 public import DiskFormat
 
-/// The shape of a tree of the pool's own (catalogue, doomed list) whose contents are resident: where
-/// its nodes lie on disk, level by level. A checkpoint writes the leaves that changed and the nodes
-/// above them, each to a new address.
+/// The shape of a tree of the pool's own (catalogue, doomed list) whose contents are resident:
+/// where its nodes lie on disk, level by level. A checkpoint writes the leaves that changed and the
+/// nodes above them, each to a new address.
 public struct ResidentTree: Sendable {
   public let type: NodeType
   public let leafCapacity: Int

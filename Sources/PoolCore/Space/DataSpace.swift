@@ -55,8 +55,8 @@ import StorageUnits
   final class DeltaBox {
     let deltas = CountDeltas()
   }
-  /// Segments with usable extents, by the logarithm of how many: the fullest first. A segment stands
-  /// in one bucket at the most, perhaps in one that it has left meanwhile.
+  /// Segments with usable extents, by the logarithm of how many: the fullest first. A segment
+  /// stands in one bucket at the most, perhaps in one that it has left meanwhile.
   private struct Buckets {
     static let none: UInt8 = 0xFF
     var lists: [[UInt32]] = Array(repeating: [], count: 11)

@@ -19,8 +19,8 @@ struct BlockReader {
   static let batchBlocks = 512
 
   /// Reads everything wanted, and gives each to `accept` (index, bytes), which throws if the bytes
-  /// are not what they should be. `accept` may be called twice for one, then with the second place's
-  /// bytes.
+  /// are not what they should be. `accept` may be called twice for one, then with the second
+  /// place's bytes.
   func read(
     _ wanted: [Wanted], of table: TableDamage.Table,
     accept: (Int, UnsafeMutableRawBufferPointer) throws(FormatError) -> Void

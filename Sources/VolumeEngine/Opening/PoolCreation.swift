@@ -154,7 +154,8 @@ public enum PoolCreationError: Error, Hashable, Sendable, CustomStringConvertibl
     case .carriesPool(let name, let pool?):
       "\(name) belongs to pool \(pool): use another device, or --force to lose what it holds"
     case .carriesPool(let name, nil):
-      "\(name) carries a damaged or newer Lamina superblock: use another device, or --force to lose "
+      "\(name) carries a damaged or newer Lamina superblock: use another device, or --force to "
+        + "lose "
         + "what it holds"
     case .device(let problem): problem.description
     }

@@ -43,35 +43,42 @@ public enum PoolOpeningError: Error, Hashable, Sendable, CustomStringConvertible
       "every copy of the superblock on \(name) is damaged (\(problem)): "
         + "check the device and its cabling, then restore the device from a copy"
     case .unknownVersion(let name):
-      "\(name) was written in a newer format: use the version of Lamina that wrote it, or a newer one"
+      "\(name) was written in a newer format: use the version of Lamina that wrote it, or a "
+        + "newer one"
     case .unknownFeatures(let name, let bits):
       "\(name) uses features that this version does not know (0x\(String(bits, radix: 16))): "
         + "use the version of Lamina that wrote it, or a newer one"
     case .foreignDevice(let name, let pool, let expected):
-      "\(name) belongs to pool \(pool), not to \(expected): take it out of the pool's list of devices"
+      "\(name) belongs to pool \(pool), not to \(expected): take it out of the pool's list of "
+        + "devices"
     case .duplicateDevice(let name, let other):
       "\(name) and \(other) are the same member: one is a copy or another path; remove it from the "
         + "list of devices"
     case .notAMember(let name, let pool):
       "\(name) is not a member of pool \(pool) any more: take it out of the list of devices"
     case .expelledMember(let name, let pool):
-      "\(name) was expelled from pool \(pool) and holds old data: take it out of the list of devices"
+      "\(name) was expelled from pool \(pool) and holds old data: take it out of the list of "
+        + "devices"
     case .memberMissing(let pool, let uuid, let index):
-      "device \(index.index) of pool \(pool) (\(uuid)) is missing: attach it, or add its path to the "
+      "device \(index.index) of pool \(pool) (\(uuid)) is missing: attach it, or add its path to "
+        + "the "
         + "list of devices"
     case .staleMember(let name, let has, let newest):
-      "\(name) is older than the rest of its pool (superblock \(has), newest \(newest)): it is an old "
+      "\(name) is older than the rest of its pool (superblock \(has), newest \(newest)): it is "
+        + "an old "
         + "copy, or its newest superblock is damaged; attach the true device"
     case .deviceShrunk(let name, let size, let recorded):
       "\(name) has \(size) bytes, \(recorded) were recorded: give it back its size"
     case .otherApplyVersion(let version):
-      "the pool was not stopped cleanly by a version of Lamina with apply version \(version): open and "
+      "the pool was not stopped cleanly by a version of Lamina with apply version \(version): "
+        + "open and "
         + "stop it with that version first"
     case .needsMoreMemory(let bytes, let limit):
       "the start needs \(bytes) bytes of memory and may take \(limit): raise the limit"
     case .tableDamaged(let damage):
       "the \(damage.table.rawValue) is damaged at block \(damage.place.block) of device "
-        + "\(damage.place.device.index) (\(damage.problem)), and no other copy is good: check the pool"
+        + "\(damage.place.device.index) (\(damage.problem)), and no other copy is good: check "
+        + "the pool"
     case .superblockContradictsDevices(let what):
       "the superblock contradicts the devices (\(what)): check the pool"
     case .journal(let problem): Self.text(problem)

@@ -5,8 +5,8 @@ import StorageUnits
 
 /// A whole checkpoint, one operation after the other: what creation and a start end with.
 ///
-/// Order (design §4 rule 6): the image; barrier on all devices; superblocks; barrier on all devices.
-/// Nobody is served meanwhile, so what becomes free has no quarantine.
+/// Order (design §4 rule 6): the image; barrier on all devices; superblocks; barrier on all
+/// devices. Nobody is served meanwhile, so what becomes free has no quarantine.
 struct SynchronousCheckpoint {
   let pool: Pool
   let devices: DeviceSet

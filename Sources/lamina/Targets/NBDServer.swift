@@ -21,8 +21,8 @@ final class NBDServer {
   private var connections: [ConnectionID?]
   private var sessionOfConnection: [Int]
 
-  /// - Parameter defaultExport: what the empty export name stands for; nil: the only volume, if there
-  ///   is only one.
+  /// - Parameter defaultExport: what the empty export name stands for; nil: the only volume, if
+  /// there   is only one.
   init(
     reactor: Reactor, directory: any ExportDirectory, defaultExport: String?,
     limits: NBDLimits = NBDLimits()
@@ -91,8 +91,8 @@ final class NBDServer {
     return i
   }
 
-  /// Gives what has been asked for to the engine, oldest first, until `submit` says that it takes no
-  /// more; the rest is given the next time.
+  /// Gives what has been asked for to the engine, oldest first, until `submit` says that it takes
+  /// no more; the rest is given the next time.
   func submitRequests(_ submit: (ExportRequest) -> Bool) {
     while let request = sessions.firstRequest, submit(request) { sessions.removeFirstRequest() }
   }
