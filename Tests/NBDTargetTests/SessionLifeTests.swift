@@ -259,4 +259,12 @@ private func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count
     #expect(harness.sessions.statistics == expected)
     #expect(harness.endsEmpty())
   }
+
+  @Test func anAnswerToNothingThatWasAskedStopsTheServer() async {
+    await #expect(processExitsWith: .failure) {
+      let harness = SessionHarness([ListedExports.volume(1, "v", bytes: 1 << 20)])
+      let none: [BlockStatusExtent] = []
+      harness.sessions.deliver(ExportAnswer(token: 3, error: nil), extents: none.span)
+    }
+  }
 }
