@@ -106,6 +106,7 @@ extension Pool {
     case .createVolume(let record):
       volumes.markDirty(volumes.add(record))
       volumes.nextID = max(volumes.nextID, record.id.number + 1)
+      updateTableReserve()
     case .alterVolume(let record):
       guard let slot = volumes.slot(record.id) else { preconditionFailure("no such volume") }
       volumes.alter(slot, to: record)
@@ -120,6 +121,7 @@ extension Pool {
             cursorEnd: VirtualExtent(index: 0), cursorLevel: 0))
         isDoomedDirty = true
       }
+      updateTableReserve()
     case .segmentClass(let segment, let newClass, let partner):
       applySegmentClass(Int(segment.index), newClass, partner: partner.map { Int($0.index) })
     case .drop(let step):

@@ -482,6 +482,7 @@ extension Pool {
     dataSpace.endFreezing()
     systemSpace.checkpointCompleted()
     checkpoint = nil
+    updateTableReserve()
     let nodes = nodeSpace.takeZeroed()
     if isReplaying {
       // Nothing has looked anything up yet; the table knows exactly what is free.

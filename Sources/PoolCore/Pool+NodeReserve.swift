@@ -13,13 +13,15 @@ extension Pool {
     nodeSpace.usableCount + segments.possibleNodeSegments * nodeSpace.blocksPerSegment
   }
 
-  /// Nodes that one checkpoint may write beside map nodes: a count page for each data segment, the
-  /// whole catalogue, and the doomed list as if every volume were deleted.
-  private func tableNodes(newDataSegments: Int) -> Int {
-    let leaves = catalogue.leafCount + volumes.dirtyLeaves.count
+  /// Counts again what one checkpoint may write of the pool's own trees, at the most: the whole
+  /// catalogue, and the doomed list as if every volume were deleted. Called when either may have
+  /// grown; what maps do changes neither.
+  func updateTableReserve() {
+    let leaves =
+      catalogue.leafCount + volumes.dirtyLeaves.count + (checkpoint?.volumes.count ?? 0)
     let doomedLeaves = (doomed.count + volumes.count) / FormatConstants.doomedPerLeaf + 1
-    return segments.dataSegmentCount + newDataSegments + 1
-      + catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
+    ownTreeNodes =
+      catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
       + doomedTree.nodesToWrite(
         changedLeaves: max(doomedLeaves, doomedTree.leafCount),
         highestLeaf: UInt64(max(doomedLeaves, doomedTree.leafCount) - 1))
@@ -37,9 +39,9 @@ extension Pool {
   /// Whether a change that makes so many nodes may be granted to a tier.
   func hasNodeSpace(_ tier: SpaceTier, for nodes: Int, newDataSegments: Int = 0) -> Bool {
     if tier == .essential { return true }
-    let committed =
-      (checkpoint?.reservedBlocks ?? 0) + cache.currentDirtyCount
-      + 2 * tableNodes(newDataSegments: newDataSegments)
+    // A count page for each data segment, and one block that a checkpoint has in its hand.
+    let tables = segments.dataSegmentCount + newDataSegments + ownTreeNodes + 1
+    let committed = (checkpoint?.reservedBlocks ?? 0) + cache.currentDirtyCount + 2 * tables
     return availableNodeBlocks - newDataSegments * nodeSpace.blocksPerSegment
       >= committed + nodes + nodeReserve(tier)
   }

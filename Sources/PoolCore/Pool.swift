@@ -47,6 +47,8 @@ public final class Pool {
   var smallSegment: Int?
   var streamSegments: [DeviceIndex: Int] = [:]
   var deviceCredits: [DeviceIndex: Int] = [:]
+  /// Nodes that one checkpoint may write of the catalogue and the doomed list.
+  var ownTreeNodes = 0
   /// Extents that were taken and are neither named nor given back.
   var heldExtents = 0
   /// Between the first replayed record and the checkpoint that ends the start.
@@ -89,6 +91,7 @@ public final class Pool {
     self.superblock = superblock
     systemRanges = image.systemRanges
     deviceUUIDs = image.deviceUUIDs
+    updateTableReserve()
   }
 
   /// The first half of the pool's UUID, as structures carry it.

@@ -24,7 +24,8 @@ import Testing
       test = TestPool(
         segments: seed % 2 == 0 ? [600] : [300, 300], shift: 5,
         bounds: PoolBounds(
-          nodeCacheBytes: 300 * 4096, dirtyNodeBytes: 150 * 4096, countDeltaBytes: 1 << 21))
+          nodeCacheBytes: (seed % 3 == 0 ? 70 : 300) * 4096,
+          dirtyNodeBytes: (seed % 3 == 0 ? 60 : 150) * 4096, countDeltaBytes: 1 << 21))
       let record = VolumeRecord(
         id: VolumeID(0), uuid: StorageUUID(high: 1, low: 1), name: "first",
         sizeBytes: extents << 16, logicalBlockBytes: 512, createdAt: 0, fullPolicy: .error)
@@ -48,6 +49,7 @@ import Testing
       pool.volumes.markDirty(pool.volumes.add(record))
       pool.volumes.states[source.index].shareEpoch = pool.shareEpoch
       pool.volumes.markDirty(source.index)
+      pool.updateTableReserve()
       pool.shareEpoch = ShareEpoch(pool.shareEpoch.number + 1)
       if !root.isNone {
         pool.addName(root.pointer, slot: pool.cache.findQuietly(root.pointer), 1)

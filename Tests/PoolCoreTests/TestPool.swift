@@ -12,7 +12,7 @@ import StorageUnits
   /// The records after it, as a journal would hold them.
   private(set) var log: [(number: RecordNumber, record: Record)] = []
   private let staging = UnsafeMutableRawBufferPointer.allocate(
-    byteCount: 256 << 10, alignment: 4096)
+    byteCount: 32 << 10, alignment: 4096)
   /// What lies in each block of data: a stamp, by pool address.
   private(set) var contents: [UInt64: UInt64]
   /// Freed space whose quarantine the test has not ended yet.

@@ -39,8 +39,12 @@ struct NodeState {
 
   /// Slots that may be in use before clean nodes are evicted.
   let capacity: Int
-  private var images: [UnsafeMutableRawPointer] = unsafe []
-  private var states: [UnsafeMutablePointer<NodeState>] = unsafe []
+  // Tables of the chunks, as plain memory: the data path reads them many times for each request,
+  // and an array in a class would be checked for exclusive access each time.
+  private var images: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  private var states: UnsafeMutablePointer<UnsafeMutablePointer<NodeState>>
+  private var chunkCount = 0
+  private var chunkCapacity: Int
   private let table: IndexTable
   private var free: [Int32] = []
   private var hand = 0
@@ -56,33 +60,41 @@ struct NodeState {
 
   init(capacityBytes: Int) {
     capacity = max(64, capacityBytes / 4096)
+    chunkCapacity = capacity / Self.slotsPerChunk + 2
+    unsafe images = .allocate(capacity: chunkCapacity)
+    unsafe states = .allocate(capacity: chunkCapacity)
     table = IndexTable(minimumCapacity: min(capacity, 1 << 14))
   }
 
   deinit {
-    for i in unsafe 0..<images.count {
+    for i in 0..<chunkCount {
       unsafe images[i].deallocate()
       unsafe states[i].deallocate()
     }
+    unsafe images.deallocate()
+    unsafe states.deallocate()
   }
 
   // MARK: Slots
 
   @inline(__always) func image(_ slot: Int) -> NodeImage {
-    unsafe NodeImage(
+    precondition(slot >= 0 && slot < slotCount)
+    return unsafe NodeImage(
       viewing: images[slot / Self.slotsPerChunk] + (slot % Self.slotsPerChunk) * 4096)
   }
 
   subscript(slot: Int) -> NodeState {
     @inline(__always) _read {
+      precondition(slot >= 0 && slot < slotCount)
       yield unsafe states[slot / Self.slotsPerChunk][slot % Self.slotsPerChunk]
     }
     @inline(__always) _modify {
+      precondition(slot >= 0 && slot < slotCount)
       yield unsafe &states[slot / Self.slotsPerChunk][slot % Self.slotsPerChunk]
     }
   }
 
-  var slotCount: Int { unsafe states.count * Self.slotsPerChunk }
+  var slotCount: Int { chunkCount * Self.slotsPerChunk }
 
   private func addChunk() {
     let memory = UnsafeMutableRawPointer.allocate(
@@ -90,9 +102,25 @@ struct NodeState {
     let chunk = UnsafeMutablePointer<NodeState>.allocate(capacity: Self.slotsPerChunk)
     unsafe chunk.initialize(repeating: NodeState(), count: Self.slotsPerChunk)
     let first = slotCount
-    unsafe images.append(memory)
-    unsafe states.append(chunk)
+    if chunkCount == chunkCapacity { growTables() }
+    unsafe (images + chunkCount).initialize(to: memory)
+    unsafe (states + chunkCount).initialize(to: chunk)
+    chunkCount += 1
     for i in (0..<Self.slotsPerChunk).reversed() { free.append(Int32(first + i)) }
+  }
+
+  private func growTables() {
+    let moreImages = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(
+      capacity: chunkCapacity * 2)
+    let moreStates = UnsafeMutablePointer<UnsafeMutablePointer<NodeState>>.allocate(
+      capacity: chunkCapacity * 2)
+    unsafe moreImages.moveInitialize(from: images, count: chunkCount)
+    unsafe moreStates.moveInitialize(from: states, count: chunkCount)
+    unsafe images.deallocate()
+    unsafe states.deallocate()
+    unsafe images = moreImages
+    unsafe states = moreStates
+    chunkCapacity *= 2
   }
 
   private func takeSlot() -> Int {
@@ -106,7 +134,7 @@ struct NodeState {
   /// before it looks whether its nodes are there, since nothing may be evicted under its feet: new
   /// nodes take free slots, and beyond the capacity (where nearly everything is dirty) new memory.
   func makeRoom(_ count: Int) {
-    while free.count < count && slotCount >= capacity {
+    while slotCount >= capacity && free.count < count {
       if !evictOne() { return }
     }
   }

@@ -7,19 +7,64 @@ struct VolumeState {
   var root: TreeRoot
   var shareEpoch: ShareEpoch
   var family: UInt64
-  var sizeBytes: UInt64
+  let sizeBytes: UInt64
   var allocatedExtents: UInt64
   var mappedBlocks: UInt64
   var streams = StreamRuns()
   var isUsed = true
   /// The catalogue leaf is in `dirtyLeaves` already.
   var isMarkedDirty = false
-
   /// The level of the root: the least that holds the size.
-  var rootLevel: UInt8 {
-    let extents = ByteCount(sizeBytes).extentsRoundingUp
-    return TreeShape.level(
-      forCount: max(1, extents), leafCapacity: FormatConstants.entriesPerLeaf)
+  let rootLevel: UInt8
+
+  init(_ record: VolumeRecord) {
+    id = record.id
+    root = record.root
+    shareEpoch = record.shareEpoch
+    family = record.family
+    sizeBytes = record.sizeBytes
+    allocatedExtents = record.allocatedExtents
+    mappedBlocks = record.mappedBlocks
+    rootLevel = TreeShape.level(
+      forCount: max(1, ByteCount(record.sizeBytes).extentsRoundingUp),
+      leafCapacity: FormatConstants.entriesPerLeaf)
+  }
+}
+
+/// The states of all volumes in plain memory: each request looks at its volume several times, and an
+/// array in a class would be checked for exclusive access each time.
+@safe final class VolumeStates {
+  private var base: UnsafeMutablePointer<VolumeState>
+  private var capacity = 16
+  private(set) var count = 0
+
+  init() { unsafe base = .allocate(capacity: 16) }
+
+  deinit { unsafe base.deallocate() }
+
+  var indices: Range<Int> { 0..<count }
+
+  subscript(slot: Int) -> VolumeState {
+    @inline(__always) _read {
+      precondition(slot >= 0 && slot < count)
+      yield unsafe base[slot]
+    }
+    @inline(__always) _modify {
+      precondition(slot >= 0 && slot < count)
+      yield unsafe &base[slot]
+    }
+  }
+
+  func append(_ state: VolumeState) {
+    if count == capacity {
+      let more = UnsafeMutablePointer<VolumeState>.allocate(capacity: capacity * 2)
+      unsafe more.moveInitialize(from: base, count: count)
+      unsafe base.deallocate()
+      unsafe base = more
+      capacity *= 2
+    }
+    unsafe (base + count).initialize(to: state)
+    count += 1
   }
 }
 
@@ -27,7 +72,7 @@ struct VolumeState {
 ///
 /// `states` holds what changes with every write; `records` the rest. `record(_:)` joins them.
 final class VolumeTable {
-  var states: ContiguousArray<VolumeState> = []
+  let states = VolumeStates()
   private var records: [VolumeRecord] = []
   private var slots: [VolumeID: Int] = [:]
   private var names: [String: Int] = [:]
@@ -66,10 +111,7 @@ final class VolumeTable {
   @discardableResult func add(_ record: VolumeRecord) -> Int {
     precondition(slots[record.id] == nil)
     precondition(names[record.name] == nil)
-    let state = VolumeState(
-      id: record.id, root: record.root, shareEpoch: record.shareEpoch, family: record.family,
-      sizeBytes: record.sizeBytes, allocatedExtents: record.allocatedExtents,
-      mappedBlocks: record.mappedBlocks)
+    let state = VolumeState(record)
     let slot: Int
     if let reused = unused.popLast() {
       slot = reused
@@ -99,8 +141,8 @@ final class VolumeTable {
       names[records[slot].name] = nil
       names[record.name] = slot
     }
+    precondition(record.sizeBytes == states[slot].sizeBytes, "version 1 has no resize")
     records[slot] = record
-    states[slot].sizeBytes = record.sizeBytes
     markDirty(slot)
   }
 
