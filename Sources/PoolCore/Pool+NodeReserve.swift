@@ -46,6 +46,9 @@ extension Pool {
       >= committed + nodes + nodeReserve(tier)
   }
 
+  /// Data gave up space that only a checkpoint brings back.
+  public var hasReleasedData: Bool { dataSpace.hasReleases || dataSpace.hasEmptySegments }
+
   /// A checkpoint, and the end of the quarantine after it, would make at least one extent or block
   /// usable; or one is running or has ended of which that is true. Never true twice for the same
   /// space.

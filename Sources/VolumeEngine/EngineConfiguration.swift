@@ -4,10 +4,10 @@ import StorageUnits
 /// The engine's fixed sizes. All memory that requests need is taken at start.
 public struct EngineConfiguration: Hashable, Sendable {
   /// Requests in work at once; beyond it `VolumeEngine.submit` refuses.
-  public var requestSlots = 512
+  public var requestSlots = 2048
   /// Requests that may wait for space at once; beyond it they fail with `noSpace`, so that the
   /// discard, flush or delete that helps always finds a slot.
-  public var parkedRequests = 256
+  public var parkedRequests = 1024
   /// Device commands in flight.
   public var commandSlots = 4096
   /// Extents of 64 KiB for merges and for reads of scattered extents.
@@ -20,6 +20,9 @@ public struct EngineConfiguration: Hashable, Sendable {
   public var stagingBytes = 256 << 10
   /// Records are journalled at the latest so long after they arose.
   public var journalDelayMilliseconds: UInt64 = 1000
+  /// Space that nothing names any more comes back by a checkpoint at the latest so long after it
+  /// was noticed, also where nobody is short of space.
+  public var reclaimDelayMilliseconds: UInt64 = 2000
   /// Parts of requests that one turn steps at most.
   public var stepsPerTurn = 512
   /// Extents that one step of a discard, write-zeroes or block status looks at.

@@ -29,6 +29,27 @@ extension VolumeEngine {
       && checkpointing.completedRecord < pool.lastRecord
   }
 
+  /// When a checkpoint is due for the space that it brings back.
+  var reclaimDeadline: MonotonicTime? {
+    guard !isReadOnly, !checkpointing.isRunning else { return nil }
+    return reclaimableSince?.adding(milliseconds: configuration.reclaimDelayMilliseconds)
+  }
+
+  /// Space that was given up comes back although nobody waits for it; while deleted trees are being
+  /// dropped there will be more, so one checkpoint does for all.
+  func stepReclaim() {
+    guard !isReadOnly, !checkpointing.isRunning else { return }
+    if pool.hasDoomed || !pool.hasReleasedData {
+      reclaimableSince = nil
+      return
+    }
+    let since = reclaimableSince ?? now
+    reclaimableSince = since
+    guard since.adding(milliseconds: configuration.reclaimDelayMilliseconds) <= now else { return }
+    reclaimableSince = nil
+    checkpointing.isWanted = true
+  }
+
   func stepCheckpoint() {
     guard !isReadOnly else { return }
     if checkpointing.phase == .idle && canBeginCheckpoint { beginCheckpoint() }

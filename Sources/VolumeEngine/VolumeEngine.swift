@@ -71,6 +71,8 @@ public final class VolumeEngine {
   var statusRuns: [[BlockStatusExtent]]
   /// When the oldest record that is not journalled arose.
   var oldestRecordTime: MonotonicTime?
+  /// Since when there is space that only a checkpoint brings back.
+  var reclaimableSince: MonotonicTime?
   /// Space that a checkpoint freed and that waits for the end of its grace epoch.
   var freedSpace: [(space: FreedSpace, epoch: UInt64)] = []
   var managementQueue: [ManagementOperation] = []
@@ -121,9 +123,7 @@ public final class VolumeEngine {
   /// Takes a request. False if no slot is free: the caller keeps it and tries again after a turn.
   /// A request that is refused for its contents is answered, like all others, through `answers`.
   public func submit(_ request: ExportRequest) -> Bool {
-    guard slots.freeCount > 0, answers.count < answers.capacity - slots.capacity else {
-      return false
-    }
+    guard hasRoom else { return false }
     forgetTakenExtents()
     counters.count(request.operation)
     guard let volume = pool.volume(request.volume) else {
@@ -140,6 +140,11 @@ public final class VolumeEngine {
     begin(r)
     flushRun()
     return true
+  }
+
+  /// `submit` takes another request.
+  public var hasRoom: Bool {
+    slots.freeCount > 0 && answers.count < answers.capacity - slots.capacity
   }
 
   /// Reports that a command has ended; exactly once for each.
@@ -172,6 +177,7 @@ public final class VolumeEngine {
     runReady()
     releaseFreedSpace()
     stepManagement()
+    stepReclaim()
     stepCheckpoint()
     stepDrops()
     startRoundIfDue()
@@ -188,6 +194,7 @@ public final class VolumeEngine {
       deadline = min(
         deadline, oldest.adding(milliseconds: configuration.journalDelayMilliseconds))
     }
+    if let reclaimDeadline { deadline = min(deadline, reclaimDeadline) }
     return deadline == .distantFuture ? nil : deadline
   }
 

@@ -5,7 +5,8 @@ import PoolCore
 import PoolInspection
 import StorageUnits
 
-/// A pool of `PoolCore` whose images lie on simulated devices; whatever it asks for is done at once.
+/// A pool of `PoolCore` whose images lie on simulated devices; whatever it asks for is done at
+/// once.
 @safe final class PoolOnDevices {
   let pool: Pool
   let devices: [SimulatedDevice]

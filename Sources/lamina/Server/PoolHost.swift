@@ -208,7 +208,10 @@ final class PoolHost {
 
   private var deadline: MonotonicTime? {
     var deadline = engine.nextDeadline ?? .distantFuture
-    if let nbd { deadline = min(deadline, nbd.nextDeadline) }
+    if let nbd {
+      deadline = min(deadline, nbd.nextDeadline)
+      if nbd.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
+    }
     if case .draining(let until) = phase { deadline = min(deadline, until) }
     return deadline == .distantFuture ? nil : deadline
   }
