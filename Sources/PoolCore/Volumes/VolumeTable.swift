@@ -31,8 +31,8 @@ struct VolumeState {
   }
 }
 
-/// The states of all volumes in plain memory: each request looks at its volume several times, and an
-/// array in a class would be checked for exclusive access each time.
+/// The states of all volumes in plain memory: each request looks at its volume several times, and
+/// an array in a class would be checked for exclusive access each time.
 @safe final class VolumeStates {
   private var base: UnsafeMutablePointer<VolumeState>
   private var capacity = 16
