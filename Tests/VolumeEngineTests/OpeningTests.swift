@@ -206,6 +206,108 @@ import Testing
     }
   }
 
+  // MARK: The end of a checkpoint
+
+  /// A pool whose next checkpoint is cut off after `events` of its I/Os; nil: not at all. The
+  /// devices are left as they are at that moment. Gives what was flushed.
+  private func interruptCheckpoint(
+    _ devices: [SimulatedDevice], _ base: [SimulatedDevice.State], after events: Int?
+  ) throws -> (flushed: [String: [UInt64: MapEntry]], events: Int) {
+    for (device, state) in zip(devices, base) { device.restore(state) }
+    let server = try OpeningTestServer(devices, nonce: 2)
+    let volume = try #require(server.pool.volume(named: "v"))
+    for n in 0..<20 as Range<UInt64> { try server.write(volume, n * 700, .all) }
+    try server.flush()
+    let flushed = try server.contents()
+    let point = CrashPoint(limit: events)
+    for device in devices { device.crashPoint = point }
+    try? server.checkpoint()
+    for device in devices {
+      device.crashPoint = CrashPoint()
+      device.processDeath(.inFlightLands)
+    }
+    return (flushed, point.events)
+  }
+
+  private func poolWithHistory() throws -> [SimulatedDevice] {
+    let devices = try newPool([40 * Self.mib, 48 * Self.mib], journalBlocks: 24)
+    let server = try OpeningTestServer(devices, nonce: 1)
+    let volume = try server.createVolume("v")
+    for n in 0..<60 as Range<UInt64> { try server.write(volume, n * 250, .all) }
+    try server.flush()
+    try server.checkpoint()
+    return devices
+  }
+
+  /// Superblocks are torn in every way: the other slot still holds the one before.
+  @Test func aPowerCutAtTheEndOfACheckpointLosesNothingFlushed() throws {
+    let devices = try poolWithHistory()
+    let base = devices.map { $0.snapshot() }
+    let whole = try interruptCheckpoint(devices, base, after: nil)
+    for events in whole.events - 8...whole.events {
+      let cut = try interruptCheckpoint(devices, base, after: events)
+      let interrupted = devices.map { $0.snapshot() }
+      for seed in 0..<10 as Range<UInt64> {
+        for (device, state) in zip(devices, interrupted) { device.restore(state) }
+        powerCut(devices, seed: seed)
+        let server = try OpeningTestServer(devices, nonce: 3)
+        #expect(try server.contents() == cut.flushed, "\(events) events, seed \(seed)")
+      }
+    }
+  }
+
+  /// The process dies between the superblocks and the barrier after them. The start sees them; were
+  /// they not flushed first, it would overwrite what only they show as free, and a power cut could
+  /// then bring back the superblocks before.
+  @Test func aStartRestsOnlyOnWhatAPowerCutCannotTakeBack() throws {
+    let devices = try poolWithHistory()
+    let base = devices.map { $0.snapshot() }
+    let whole = try interruptCheckpoint(devices, base, after: nil)
+    // The superblocks are written, the barriers on two devices have not begun.
+    let cut = try interruptCheckpoint(devices, base, after: whole.events - 2)
+    let interrupted = devices.map { $0.snapshot() }
+    var startEvents = 0
+    var hasFinished = false
+    while !hasFinished {
+      for (device, state) in zip(devices, interrupted) { device.restore(state) }
+      let point = CrashPoint(limit: startEvents)
+      for device in devices { device.crashPoint = point }
+      hasFinished = (try? OpeningTestServer(devices, nonce: 3)) != nil
+      for device in devices {
+        device.crashPoint = CrashPoint()
+        var chooser = SuperblockCrash(.absent)
+        device.powerCut(choosing: &chooser)
+      }
+      let server = try OpeningTestServer(devices, nonce: 4)
+      #expect(try server.contents() == cut.flushed, "\(startEvents) events")
+      startEvents += 1
+    }
+  }
+
+  /// Both copies of a superblock that is being written may be lost, on every device.
+  @Test func aTornSuperblockLeavesTheOneBefore() throws {
+    let devices = try poolWithHistory()
+    let base = devices.map { $0.snapshot() }
+    let whole = try interruptCheckpoint(devices, base, after: nil)
+    let cut = try interruptCheckpoint(devices, base, after: whole.events - 2)
+    for device in devices {
+      var chooser = SuperblockCrash(.prefix(atoms: 1))
+      device.powerCut(choosing: &chooser)
+    }
+    let server = try OpeningTestServer(devices, nonce: 3)
+    #expect(server.report.damagedSuperblockCopies == 4)
+    #expect(try server.contents() == cut.flushed)
+  }
+
+  /// Superblocks meet this fate, everything else is kept.
+  private struct SuperblockCrash: CrashChooser {
+    let superblocks: WriteFate
+    init(_ superblocks: WriteFate) { self.superblocks = superblocks }
+    mutating func fate(of write: UnflushedWrite, index: Int, count: Int) -> WriteFate {
+      write.offset.bytes < FormatConstants.systemAreaOffset ? superblocks : .whole
+    }
+  }
+
   /// What the pool may show after a crash: every state since the last finished flush.
   private final class History {
     private var states: [[String: [UInt64: MapEntry]]] = []

@@ -126,6 +126,31 @@ import VolumeEngine
     #expect(numbers(tail.read(expecting(after: 120))).last == 200)
   }
 
+  @Test(arguments: [RecordFormat.maximumBytes, 5000, 100_000])
+  func theAdvisedSizeTakesTwoBuffersOfAnyRecords(recordBytes: Int) {
+    for shortOnes in [1, 2, 100] {
+      let tail = TailUnderTest(
+        ringBytes: TailRing.bytes(forRecordBytes: recordBytes) - TailHeader.byteCount)
+      let buffer = RecordBuffer(capacity: recordBytes, nextNumber: RecordNumber(1))
+      // Two buffers stay in the tail, a third one has been truncated.
+      for turn in 0..<5 {
+        let first = buffer.nextNumber
+        var count = 0
+        while buffer.capacity - buffer.byteCount >= RecordFormat.mapBytes {
+          count += 1
+          if count % shortOnes == 0 {
+            buffer.append(.deleteVolume(VolumeID(1)))
+          } else {
+            buffer.append(map: VolumeID(1), VirtualExtent(index: 1), .none)
+          }
+        }
+        #expect(tail.ring.copyNew(from: buffer), "turn \(turn)")
+        if let batch = buffer.cut() { buffer.finish(batch) }
+        tail.ring.truncate(through: RecordNumber(first.number - 1))
+      }
+    }
+  }
+
   /// Between two states of the memory every store may or may not have happened: more than a
   /// killed process can leave. Whatever happened, what was there before is still there, and the
   /// new record is there wholly or not at all.

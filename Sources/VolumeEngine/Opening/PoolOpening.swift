@@ -31,7 +31,7 @@ public enum PoolOpening {
     public var bootID: StorageUUID?
 
     public init(
-      bounds: PoolBounds = PoolBounds(), recordBytes: Int = 4 << 20,
+      bounds: PoolBounds = PoolBounds(), recordBytes: Int = 2 << 20,
       memoryLimitBytes: UInt64 = 64 << 30, logNonce: UInt64, opening: Opening,
       bootID: StorageUUID?
     ) {

@@ -38,12 +38,16 @@ import Synchronization
   /// The smallest memory that can be of use, in bytes.
   public static let minimumBytes = TailHeader.byteCount + TailFrame.minimumRingBytes
 
-  /// Memory for two record buffers of `recordBytes` full of `map` records, one on its way to the
-  /// journal while the other fills; in whole pages. Shorter records take relatively more, so the
-  /// ring can still fill up before the buffer does: a round starts then.
+  /// Memory that takes whatever two record buffers of `recordBytes` hold, one on its way to the
+  /// journal while the other fills; in whole pages.
   public static func bytes(forRecordBytes recordBytes: Int) -> Int {
-    let ring = max(4 * recordBytes + 2 * TailFrame.maximumBytes, TailFrame.minimumRingBytes)
-    return TailHeader.byteCount + (ring + 4095) / 4096 * 4096
+    // The shortest record (a header and 8 bytes) grows most by its frame; and where the ring ends,
+    // less than the longest frame is left unused.
+    let shortest = RecordFormat.headerBytes + 8
+    let framed = TailFrame.byteCount(recordBytes: shortest)
+    let ring =
+      (2 * recordBytes * framed + shortest - 1) / shortest + 2 * TailFrame.maximumBytes
+    return TailHeader.byteCount + max((ring + 4095) / 4096 * 4096, TailFrame.minimumRingBytes)
   }
 
   /// An empty ring in `memory`, whose earlier content is lost: what it held must be in a durable
