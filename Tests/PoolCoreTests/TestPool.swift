@@ -178,13 +178,10 @@ import StorageUnits
       switch self.pool.takeExtent(for: volume, at: extent) {
       case .extent(let address):
         guard stacks else { return .provisioned(mask: mask, freshExtent: address) }
-        // What becomes zero goes first, or what is left of both layers would not fit beside a
-        // third.
-        let left = entry.mask - mask
-        self.copy(left, of: entry, to: address)
-        _ = self.pool.applyMap(volume, extent, .cleared(mask: mask, keepsProvision: true))
+        // All of it: what is left of both layers would not fit beside a third.
+        self.copy(entry.mask, of: entry, to: address)
         _ = self.pool.applyMap(
-          volume, extent, .wroteFresh(extent: address, written: .none, copied: left))
+          volume, extent, .wroteFresh(extent: address, written: .none, copied: entry.mask))
         return .provisioned(mask: mask, freshExtent: nil)
       case .missing(let load):
         self.supply(load)
