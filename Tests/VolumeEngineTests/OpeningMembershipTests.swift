@@ -161,6 +161,16 @@ import Testing
       [a, healthy("b", 8, device: 1, of: 2, sizeBytes: 1 << 29)])
   }
 
+  @Test func devicesOfAnotherPoolThanTheExpectedOneAreRefused() throws {
+    let expected = PoolOpening.ExpectedPool(uuid: StorageUUID(high: 1, low: 99), name: "mine")
+    let other = healthy("x", 8, pool: 2)
+    #expect(throws: PoolOpeningError.foreignDevice("x", pool: "pool2", expected: "mine")) {
+      try PoolMembership([other], expecting: expected)
+    }
+    let own = try PoolMembership([healthy("a", 8)], expecting: expected)
+    #expect(own.newest.sequence == 8)
+  }
+
   @Test func aGrownDeviceIsAccepted() throws {
     #expect(try PoolMembership([healthy("a", 8, sizeBytes: 1 << 31)]).newest.sequence == 8)
   }

@@ -24,14 +24,17 @@ struct PoolMembership {
   /// Copies of superblocks that were damaged or could not be read.
   let damagedCopies: Int
 
-  init(_ devices: [Found]) throws(PoolOpeningError) {
+  /// `expected`: the pool that is meant; nil: the first device says it.
+  init(
+    _ devices: [Found], expecting expected: PoolOpening.ExpectedPool? = nil
+  ) throws(PoolOpeningError) {
     guard !devices.isEmpty else { throw .noDevices }
     var own: [Superblock] = []
     for device in devices { own.append(try Self.newest(of: device)) }
-    // The first device says which pool is meant.
-    for (superblock, device) in zip(own, devices) where superblock.poolUUID != own[0].poolUUID {
-      throw .foreignDevice(
-        device.name, pool: superblock.poolName, expected: own[0].poolName)
+    let meant =
+      expected ?? PoolOpening.ExpectedPool(uuid: own[0].poolUUID, name: own[0].poolName)
+    for (superblock, device) in zip(own, devices) where superblock.poolUUID != meant.uuid {
+      throw .foreignDevice(device.name, pool: superblock.poolName, expected: meant.name)
     }
     let newest = own.reduce(own[0]) { $1.sequence > $0.sequence ? $1 : $0 }
     var indices: [DeviceIndex] = []

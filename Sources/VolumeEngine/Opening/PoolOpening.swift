@@ -15,6 +15,18 @@ public import StorageUnits
 /// Synchronous; the devices are locked by whoever opened them. A start that crashes anywhere can be
 /// repeated.
 public enum PoolOpening {
+  /// Which pool is to be opened.
+  public struct ExpectedPool: Hashable, Sendable {
+    public var uuid: StorageUUID
+    /// For messages.
+    public var name: String
+
+    public init(uuid: StorageUUID, name: String) {
+      self.uuid = uuid
+      self.name = name
+    }
+  }
+
   /// What a start is given: nothing here comes from a clock, the system or randomness of its own.
   public struct Settings: Sendable {
     /// Raised to what the last writer obeyed, where that was more.
@@ -29,11 +41,14 @@ public enum PoolOpening {
     public var opening: Opening
     /// The machine's boot; nil where that cannot be told: then no tail counts.
     public var bootID: StorageUUID?
+    /// Devices of another pool are refused before anything is written; nil: the first device says
+    /// which pool it is.
+    public var expectedPool: ExpectedPool?
 
     public init(
       bounds: PoolBounds = PoolBounds(), recordBytes: Int = 2 << 20,
       memoryLimitBytes: UInt64 = 64 << 30, logNonce: UInt64, opening: Opening,
-      bootID: StorageUUID?
+      bootID: StorageUUID?, expectedPool: ExpectedPool? = nil
     ) {
       self.bounds = bounds
       self.recordBytes = recordBytes
@@ -41,6 +56,7 @@ public enum PoolOpening {
       self.logNonce = logNonce
       self.opening = opening
       self.bootID = bootID
+      self.expectedPool = expectedPool
     }
   }
 
@@ -83,7 +99,7 @@ public enum PoolOpening {
       devices.map {
         PoolMembership.Found(
           name: $0.name, sizeBytes: $0.sizeBytes, copies: SuperblockSlots.read(from: $0))
-      })
+      }, expecting: settings.expectedPool)
     let superblock = membership.newest
     if superblock.isOpen && superblock.applyVersion != ApplyVersion.current {
       throw .otherApplyVersion(superblock.applyVersion)
