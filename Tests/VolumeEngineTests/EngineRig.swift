@@ -4,6 +4,7 @@ import DiskFormat
 import DiskSimulation
 import PoolCore
 import StorageUnits
+import Testing
 import VolumeEngine
 
 /// What a test varies of a pool and its engine.
@@ -27,6 +28,7 @@ struct RigOptions {
     configuration.bounceExtents = 4
     configuration.commandSlots = 1024
     configuration.nodeLoads = 8
+    configuration.growsAhead = false
   }
 }
 
@@ -295,10 +297,27 @@ struct RigOptions {
   }
 }
 
-/// `count` bytes that differ by seed and place.
+/// `count` bytes that differ by seed and place; none is zero.
 func pattern(_ seed: Int, _ count: Int) -> [UInt8] {
   var random = SeededRandom(seed: UInt64(seed))
-  return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) | 1 }
+  let words = (0..<(count + 7) / 8).map { _ in random.next() | 0x0101_0101_0101_0101 }
+  return unsafe words.withUnsafeBytes { unsafe Array($0[..<count]) }
+}
+
+/// Says where bytes differ, not what all of them are.
+func expectSame(
+  _ found: [UInt8], _ expected: [UInt8], sourceLocation: SourceLocation = #_sourceLocation
+) {
+  if found == expected { return }
+  let place = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+  Issue.record(
+    "\(found.count) bytes for \(expected.count), different from \(place ?? -1) on",
+    sourceLocation: sourceLocation)
+}
+
+func expectZeros(_ found: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) {
+  expectSame(
+    found, [UInt8](repeating: 0, count: found.count), sourceLocation: sourceLocation)
 }
 
 /// The buffer of a request, as a target would hand it in.
