@@ -72,9 +72,9 @@ extension Layer {
 }
 
 extension MapEntry {
-  /// Whether `EntryChange.cleared` and `.provisioned` may take these blocks from the entry. If not (a
-  /// packed layer would lose blocks from its middle, and no writer of version 1 makes packed layers),
-  /// the whole entry must be merged first: `.wroteFresh(written: .none, copied: mask)`.
+  /// Whether `EntryChange.cleared` and `.provisioned` may take these blocks from the entry. If not
+  /// (a packed layer would lose blocks from its middle, and no writer of version 1 makes packed
+  /// layers), the whole entry must be merged first: `.wroteFresh(written: .none, copied: mask)`.
   @inlinable public func canLose(_ blocks: BlockMask) -> Bool {
     upper.canLose(blocks) && lower.canLose(blocks)
   }

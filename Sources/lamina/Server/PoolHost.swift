@@ -108,7 +108,8 @@ final class PoolHost {
     }
     let settings = PoolOpening.Settings(
       bounds: bounds, logNonce: SystemRandom.bits64(), opening: opening(),
-      bootID: BootIdentity.current())
+      bootID: BootIdentity.current(),
+      expectedPool: PoolOpening.ExpectedPool(uuid: record.uuid, name: record.name.text))
     let opened: PoolOpening.Opened
     do throws(PoolOpeningError) {
       if let earlier = tail.earlier {
@@ -119,13 +120,6 @@ final class PoolHost {
         opened = try unsafe PoolOpening.open(devices, settings: settings)
       }
     } catch { throw ManagementError(pool: record.name, opening: error) }
-    guard opened.pool.uuid == record.uuid else {
-      throw ManagementError(
-        .deviceForeign, "the devices of pool '\(record.name)' hold another pool",
-        cause: "They hold '\(opened.pool.name)' (\(opened.pool.uuid)), not \(record.uuid).",
-        correction: "Correct the paths in \(options.state.recordPath(of: record.name)).",
-        objects: [ManagementObject(.pool, record.name.text)])
-    }
     return opened
   }
 
