@@ -59,6 +59,7 @@ extension Pool {
 
   /// Data segments of which nothing is named or held become free segments.
   private func freeEmptySegments() {
+    guard dataSpace.hasEmptySegments else { return }
     for index in 0..<segments.count where segments.entries[index].segmentClass == .data {
       guard dataSpace.isEmpty(index), records.hasRoom(forRecords: 4) else { continue }
       _ = applyNew(
@@ -333,7 +334,7 @@ extension Pool {
     }
     progress.nextFolded += 1
     let (freed, zero, isAllZero) = dataSpace.fold(segment, into: target)
-    progress.freedExtents += freed
+    if !freed.isEmpty { progress.freedExtents.append(freed) }
     if !entry.countPage.isNone { nodeSpace.addToImage(entry.countPage, -1) }
     if isAllZero {
       segments.updateImage(segment) {
@@ -494,7 +495,7 @@ extension Pool {
     guard !nodes.isEmpty || !progress.freedExtents.isEmpty else { return nil }
     let freed = FreedSpace(number: nextFreedSpace)
     nextFreedSpace += 1
-    dataSpace.quarantine(progress.freedExtents)
+    for extents in progress.freedExtents { dataSpace.quarantine(extents) }
     quarantine[freed.number] = (nodes, progress.freedExtents)
     return freed
   }
@@ -519,6 +520,6 @@ extension Pool {
       preconditionFailure("released twice")
     }
     for block in nodes { nodeSpace.release(PoolAddress(block: block)) }
-    for extent in extents { dataSpace.release(extent) }
+    for freed in extents { dataSpace.release(freed) }
   }
 }
