@@ -60,7 +60,9 @@ extension Pool {
   /// Data segments of which nothing is named or held become free segments.
   private func freeEmptySegments() {
     guard dataSpace.hasEmptySegments else { return }
-    for index in 0..<segments.count where segments.entries[index].segmentClass == .data {
+    // Downwards, since the lists of free segments have the lowest last.
+    for index in (0..<segments.count).reversed()
+    where segments.entries[index].segmentClass == .data {
       guard dataSpace.isEmpty(index), records.hasRoom(forRecords: 4) else { continue }
       _ = applyNew(
         .segmentClass(SegmentIndex(index: UInt32(index)), .free, partner: nil))

@@ -204,6 +204,13 @@ import StorageUnits
     }
   }
 
+  /// As if the block had been written where the entry says.
+  func setStamp(_ stamp: UInt64, of block: Int, in entry: MapEntry) {
+    for layer in [entry.upper, entry.lower] where layer.mask.contains(block) {
+      contents[layer.address(ofBlock: block).block] = stamp
+    }
+  }
+
   /// What a read of a block finds; nil for the zero page.
   func stamp(of block: Int, in entry: MapEntry) -> UInt64? {
     for layer in [entry.upper, entry.lower] where layer.mask.contains(block) {
