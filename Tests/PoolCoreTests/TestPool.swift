@@ -125,7 +125,9 @@ import StorageUnits
       switch pool.prepareMap(volume, extent, tier: tier) {
       case .missing(let load): supply(load)
       case .noSpace: return false
-      case .mustWaitForCheckpoint: checkpoint()
+      case .mustWaitForCheckpoint:
+        if pool.isCheckpointRunning { return false }
+        checkpoint()
       case .ready:
         var retry = false
         guard let change = change(&retry) else {
@@ -249,7 +251,9 @@ import StorageUnits
       switch pool.prepareDrop() {
       case nil: return false
       case .missing(let load): supply(load)
-      case .mustWaitForCheckpoint: checkpoint()
+      case .mustWaitForCheckpoint:
+        if pool.isCheckpointRunning { return false }
+        checkpoint()
       case .noSpace: preconditionFailure("a drop was refused space")
       case .ready:
         _ = pool.applyDrop()
