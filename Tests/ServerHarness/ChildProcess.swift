@@ -67,7 +67,18 @@ public final class ChildProcess: Sendable {
     process.standardOutput = try FileHandle(forWritingTo: outputFile)
     process.standardError = try FileHandle(forWritingTo: errorFile)
     process.terminationHandler = { [ended] _ in ended.signal() }
-    try process.run()
+    try Self.withSignalsUnblocked { try process.run() }
+  }
+
+  /// A child inherits the signal mask of the thread that starts it. Threads of the task pool block
+  /// nearly everything, and a server that cannot hear SIGTERM would not stop.
+  private static func withSignalsUnblocked(_ body: () throws -> Void) rethrows {
+    var none = sigset_t()
+    var before = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try body()
   }
 
   public var processIdentifier: Int32 { process.processIdentifier }

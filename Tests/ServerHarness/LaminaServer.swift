@@ -60,12 +60,12 @@ public final class LaminaServer {
     ["serve", pool, "--home", home, "--listen", "unix:\(socket)"] + serveArguments
   }
 
-  /// Starts the server and waits until it greets a client.
+  /// Starts the server and waits until it says that it is ready, and greets a client.
   public func start(seconds: Double = 30) throws {
     let server = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
     process = server
     let deadline = ContinuousClock.now + .seconds(seconds)
-    while !greets() {
+    while server.outputSoFar.isEmpty || !greets() {
       guard server.isRunning else {
         throw HarnessFailure("the server ended: \(try server.wait())")
       }
@@ -177,6 +177,7 @@ public struct PoolFigures: Decodable, Sendable {
   public let sizeBytes: UInt64
   public let usedBytes: UInt64
   public let freeBytes: UInt64
+  public let volumeCount: Int
   public let devices: [Device]
 
   /// Reads of hosts' data from all devices.
