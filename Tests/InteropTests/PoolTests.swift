@@ -1,0 +1,303 @@
+import Foundation
+import ServerHarness
+import Testing
+
+extension InteropTests {
+  @Suite struct PoolTests {
+    // MARK: Starts that are refused
+
+    @Test func aSecondServerIsToldWhoHoldsThePool() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let holder = try #require(server.processIdentifier)
+      let refusal = try server.refusedStart()
+      #expect(refusal.errors.contains("\(holder)"), "\(refusal)")
+      try server.connect("disk").flush()
+    }
+
+    @Test func aMissingDeviceIsNamed() throws {
+      let server = try LaminaServer()
+      try server.stop()
+      let device = server.folder.path("b.img")
+      try FileManager.default.moveItem(atPath: device, toPath: device + ".away")
+      let refusal = try server.refusedStart()
+      #expect(refusal.errors.contains(device), "\(refusal)")
+      try FileManager.default.moveItem(atPath: device + ".away", toPath: device)
+      try server.start()
+    }
+
+    @Test func aForeignDeviceIsNamed() throws {
+      let server = try LaminaServer()
+      let other = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      try server.connect("disk").write(0, StampedBytes.random(4096, seed: 40))
+      try server.stop()
+      try other.stop()
+      let ours = server.folder.path("b.img")
+      try FileManager.default.moveItem(atPath: ours, toPath: ours + ".away")
+      try FileManager.default.copyItem(atPath: other.folder.path("b.img"), toPath: ours)
+      let refusal = try server.refusedStart()
+      #expect(refusal.errors.contains(ours), "\(refusal)")
+      try FileManager.default.removeItem(atPath: ours)
+      try FileManager.default.moveItem(atPath: ours + ".away", toPath: ours)
+      try server.start()
+      #expect(try server.connect("disk").read(0, 4096) == StampedBytes.random(4096, seed: 40))
+    }
+
+    /// Each slot has two copies (Docs/OnDiskFormat.md): one of each may go, on every device.
+    @Test(arguments: [[64, 128], [192, 256], [64, 256], [128, 192]])
+    func aDamagedCopyOfASuperblockIsMadeUpForByTheOther(kibibytes: [Int]) throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      try server.connect("disk").write(4096, StampedBytes.random(4096, seed: 41))
+      try server.stop()
+      for name in ["a.img", "b.img"] {
+        try overwrite(server.folder.path(name), atKibibytes: kibibytes)
+      }
+      try server.start()
+      #expect(try server.connect("disk").read(4096, 4096) == StampedBytes.random(4096, seed: 41))
+    }
+
+    @Test func aDeviceWithoutAnyGoodSuperblockIsRefused() throws {
+      let server = try LaminaServer()
+      try server.stop()
+      let device = server.folder.path("b.img")
+      try overwrite(device, atKibibytes: [64, 128, 192, 256])
+      let refusal = try server.refusedStart()
+      #expect(refusal.errors.contains(device), "\(refusal)")
+    }
+
+    private func overwrite(_ path: String, atKibibytes places: [Int]) throws {
+      let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+      for place in places {
+        try file.seek(toOffset: UInt64(place) << 10)
+        try file.write(contentsOf: StampedBytes.random(4096, seed: UInt64(place)))
+      }
+      try file.close()
+    }
+
+    @Test func aPoolIsNotCreatedOverFilesOfAnother() throws {
+      let server = try LaminaServer()
+      try server.stop()
+      let result = try server.attempt(["pool", "create", "other"] + server.deviceArguments)
+      #expect(!result.succeeded)
+      let same = try server.attempt(["pool", "create", "tank"] + server.deviceArguments)
+      #expect(!same.succeeded)
+      try server.start()
+    }
+
+    // MARK: A full pool
+
+    /// Writes 1 MiB at a time until one is refused; gives how many went in.
+    private func fill(_ client: NBDConnection, limit: Int) throws -> Int {
+      for index in 0..<limit {
+        do {
+          let bytes = StampedBytes.random(1 << 20, seed: 50)
+          try client.write(UInt64(index) << 20, bytes)
+        } catch let refusal as NBDRefusal {
+          #expect(refusal.code == NBDMessage.Errors.noSpace)
+          return index
+        }
+      }
+      throw HarnessFailure("the pool took \(limit) MiB and is not full")
+    }
+
+    private static let smallPool: [LaminaServer.Device] = [
+      .file("a.img", size: "96M"), .file("b.img", size: "64M"),
+    ]
+
+    @Test func aFullPoolAnswersNoSpaceAndBreaksNothing() throws {
+      let server = try LaminaServer(devices: Self.smallPool)
+      try server.createVolume("disk", "10G", ["--full", "error"])
+      let client = try server.connect("disk", deadlineSeconds: 60)
+      let written = try fill(client, limit: 200)
+      #expect(written > 60, "most of 160 MiB must be usable, not \(written)")
+      // Reads, overwrites in place and flushes go on.
+      let overwrite = StampedBytes.random(1 << 20, seed: 51)
+      try client.write(0, overwrite)
+      #expect(try client.read(0, 1 << 20) == overwrite)
+      #expect(try client.read(UInt64(written - 1) << 20, 1 << 20).first != 0)
+      try client.flush()
+      // What a discard frees can be written again.
+      try client.trim(10 << 20, 20 << 20)
+      try client.flush()
+      let deadline = ContinuousClock.now + .seconds(20)
+      while true {
+        do {
+          try client.write(5 << 30, StampedBytes.random(1 << 20, seed: 52))
+          break
+        } catch let refusal as NBDRefusal where ContinuousClock.now < deadline {
+          #expect(refusal.code == NBDMessage.Errors.noSpace)
+          usleep(50_000)
+        }
+      }
+      try server.killAndRestart()
+      let again = try server.connect("disk", deadlineSeconds: 60)
+      #expect(try again.read(0, 1 << 20) == overwrite)
+      #expect(try again.read(5 << 30, 1 << 20) == StampedBytes.random(1 << 20, seed: 52))
+      #expect(try again.read(10 << 20, 4096) == [UInt8](repeating: 0, count: 4096))
+    }
+
+    @Test func aWriteThatWaitsForSpaceGoesOnAfterADiscard() throws {
+      let server = try LaminaServer(devices: Self.smallPool)
+      try server.createVolume("filler", "10G", ["--full", "error"])
+      try server.createVolume("disk", "10G", ["--full", "wait:60"])
+      let filler = try server.connect("filler", deadlineSeconds: 60)
+      _ = try fill(filler, limit: 200)
+      let waiting = try server.connect("disk", deadlineSeconds: 60)
+      let bytes = StampedBytes.random(4 << 20, seed: 53)
+      try waiting.submit(.write, offset: 0, length: UInt32(bytes.count), payload: bytes)
+      // Others are served while it waits.
+      #expect(try filler.read(0, 4096).first != 0)
+      let other = try server.connect("disk")
+      #expect(try other.read(1 << 30, 4096) == [UInt8](repeating: 0, count: 4096))
+      try filler.trim(0, 32 << 20)
+      #expect(try waiting.nextAnswer().error == 0)
+      #expect(try waiting.read(0, bytes.count) == bytes)
+    }
+
+    @Test func aWriteThatWaitedLongEnoughIsToldThereIsNoSpace() throws {
+      let server = try LaminaServer(devices: Self.smallPool)
+      try server.createVolume("filler", "10G", ["--full", "error"])
+      try server.createVolume("disk", "10G", ["--full", "wait:1"])
+      _ = try fill(server.connect("filler", deadlineSeconds: 60), limit: 200)
+      let waiting = try server.connect("disk", deadlineSeconds: 60)
+      #expect(throws: NBDRefusal(code: NBDMessage.Errors.noSpace)) {
+        try waiting.write(0, StampedBytes.random(4 << 20, seed: 54))
+      }
+    }
+
+    // MARK: Many and large volumes
+
+    @Test func deletingALargeVolumeAnswersAtOnceAndGivesItsSpaceBack() throws {
+      let server = try LaminaServer()
+      try server.createVolume("keep", "1G")
+      let before = try server.status().usedBytes
+      try server.createVolume("disk", "16P")
+      let client = try server.connect("disk", deadlineSeconds: 60)
+      for index in 0..<400 {
+        let place = UInt64(index) * 41_943_040_000_000 / 4096 * 4096
+        try client.write(place, StampedBytes.random(128 << 10, seed: 55))
+      }
+      try client.flush()
+      #expect(try server.status().usedBytes >= before + 50 << 20)
+      let start = ContinuousClock.now
+      try server.command(["volume", "delete", "tank/disk"])
+      #expect(ContinuousClock.now - start < .seconds(3))
+      let keep = try server.connect("keep")
+      let deadline = ContinuousClock.now + .seconds(60)
+      var used = try server.status().usedBytes
+      while used > before + 20 << 20, ContinuousClock.now < deadline {
+        let asked = ContinuousClock.now
+        try keep.write(0, StampedBytes.random(4096, seed: 56))
+        #expect(ContinuousClock.now - asked < .seconds(2), "hosts come first")
+        usleep(50_000)
+        used = try server.status().usedBytes
+      }
+      #expect(used <= before + 20 << 20)
+      #expect(throws: (any Error).self) { try server.connect("disk") }
+    }
+
+    @Test func twoThousandVolumesAreThereAfterARestart() throws {
+      let server = try LaminaServer()
+      let script = """
+        import http.client, json, socket
+        class Connection(http.client.HTTPConnection):
+            def connect(self):
+                self.sock = socket.socket(socket.AF_UNIX)
+                self.sock.connect("\(server.home)/tank.control")
+        connection = Connection("localhost")
+        for number in range(2000):
+            body = json.dumps({"name": f"v{number}", "sizeBytes": 1 << 30})
+            connection.request("POST", "/v1/volumes", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            assert answer.status == 201, text
+        """
+      let file = try server.folder.file("create.py", holding: Array(script.utf8))
+      try server.folder.output(of: "/usr/bin/python3", [file], seconds: 120)
+      try server.connect("v1777").write(0, StampedBytes.random(4096, seed: 57))
+      try server.killAndRestart()
+      let list = try server.command(["volume", "list", "tank", "--json"])
+      for number in [0, 999, 1999] { #expect(list.contains("\"v\(number)\"")) }
+      #expect(try server.connect("v1777").read(0, 4096) == StampedBytes.random(4096, seed: 57))
+      #expect(try server.connect("v1776").read(0, 4096) == [UInt8](repeating: 0, count: 4096))
+      try server.stopAndRestart()
+      #expect(try server.status().volumeCount == 2000)
+    }
+
+    // MARK: Devices
+
+    @Test func aStreamIsSpreadOverAllDevices() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1T")
+      let client = try server.connect("disk", deadlineSeconds: 60)
+      for index in 0..<128 {
+        try client.write(UInt64(index) << 20, StampedBytes.random(1 << 20, seed: 58))
+      }
+      try client.flush()
+      for device in try server.status().devices {
+        #expect(device.dataWrites > 0, "\(device.path) got nothing")
+        #expect(device.usedBytes <= device.sizeBytes)
+      }
+    }
+
+    @Test func theHostsCacheIsAChoiceWithTheSameDurability() throws {
+      let server = try LaminaServer(poolOptions: ["--cache", "buffered"])
+      try server.createVolume("disk", "1G")
+      let client = try server.connect("disk")
+      try client.write(512, StampedBytes.random(100_000 / 512 * 512, seed: 59))
+      let flushes = try server.status().devices.reduce(0) { $0 + $1.flushes }
+      try client.flush()
+      #expect(try server.status().devices.reduce(0) { $0 + $1.flushes } > flushes)
+      try server.killAndRestart()
+      #expect(
+        try server.connect("disk").read(512, 4096) == StampedBytes.random(4096, seed: 59))
+    }
+
+    @Test func aCleanStopGivesRunTailsBack() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1T")
+      let before = try server.status().usedBytes
+      let client = try server.connect("disk")
+      // A stream, so that a run of extents is held ahead of it.
+      for index in 0..<20 {
+        try client.write(UInt64(index) * 4096, StampedBytes.random(4096, seed: 60))
+      }
+      try client.flush()
+      try server.stopAndRestart()
+      // Two extents, and a few nodes in two places each.
+      #expect(try server.status().usedBytes <= before + 3 * 65536)
+      #expect(try server.volume("disk").allocatedBytes == 2 * 65536)
+    }
+
+    // MARK: Listeners
+
+    @Test func tcpAndUnixListenersServeTheSameVolumes() throws {
+      let server = try LaminaServer(serveOptions: ["--listen", "127.0.0.1:10817"])
+      try server.createVolume("disk", "1G")
+      try server.connect("disk").write(0, StampedBytes.random(4096, seed: 61))
+      let file = server.folder.path("out")
+      try server.folder.output(of: "nbdcopy", ["nbd://127.0.0.1:10817/disk", file])
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: file), options: .alwaysMapped)
+      #expect(Array(bytes.prefix(4096)) == StampedBytes.random(4096, seed: 61))
+    }
+
+    @Test func manyConnectionsFlushForEachOther() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let clients = try (0..<16).map { _ in try server.connect("disk") }
+      for (index, client) in clients.enumerated() {
+        try client.write(
+          UInt64(index) * 4096, StampedBytes.block(index: UInt64(index), generation: 1))
+      }
+      try clients[0].flush()
+      try server.killAndRestart()
+      let again = try server.connect("disk")
+      for index in 0..<16 {
+        let block = try again.read(UInt64(index) * 4096, 4096)
+        #expect(StampedBytes.generation(of: block, index: UInt64(index)) == 1)
+      }
+    }
+  }
+}
