@@ -68,6 +68,7 @@ let package = Package(
       ], swiftSettings: settings),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
     tests("InteropTests", ["ServerHarness"]),
+    tests("ClaimTests", ["ServerHarness"]),
     tests("StorageUnitsTests", ["StorageUnits"]),
     tests(
       "DiskFormatTests", ["DiskFormat", "StorageUnits", "CChecksum"], exclude: ["Golden"]),
