@@ -59,7 +59,10 @@ extension Pool {
 
   /// Data segments of which nothing is named or held become free segments.
   private func freeEmptySegments() {
-    for index in 0..<segments.count where segments.entries[index].segmentClass == .data {
+    guard dataSpace.hasEmptySegments else { return }
+    // Downwards, since the lists of free segments have the lowest last.
+    for index in (0..<segments.count).reversed()
+    where segments.entries[index].segmentClass == .data {
       guard dataSpace.isEmpty(index), records.hasRoom(forRecords: 4) else { continue }
       _ = applyNew(
         .segmentClass(SegmentIndex(index: UInt32(index)), .free, partner: nil))
@@ -333,7 +336,7 @@ extension Pool {
     }
     progress.nextFolded += 1
     let (freed, zero, isAllZero) = dataSpace.fold(segment, into: target)
-    progress.freedExtents += freed
+    if !freed.isEmpty { progress.freedExtents.append(freed) }
     if !entry.countPage.isNone { nodeSpace.addToImage(entry.countPage, -1) }
     if isAllZero {
       segments.updateImage(segment) {
@@ -494,7 +497,7 @@ extension Pool {
     guard !nodes.isEmpty || !progress.freedExtents.isEmpty else { return nil }
     let freed = FreedSpace(number: nextFreedSpace)
     nextFreedSpace += 1
-    dataSpace.quarantine(progress.freedExtents)
+    for extents in progress.freedExtents { dataSpace.quarantine(extents) }
     quarantine[freed.number] = (nodes, progress.freedExtents)
     return freed
   }
@@ -519,6 +522,6 @@ extension Pool {
       preconditionFailure("released twice")
     }
     for block in nodes { nodeSpace.release(PoolAddress(block: block)) }
-    for extent in extents { dataSpace.release(extent) }
+    for freed in extents { dataSpace.release(freed) }
   }
 }

@@ -28,7 +28,7 @@ extension Pool {
     var usage = PoolUsage(
       sizeBytes: 0, usedBytes: 0, freeBytes: 0,
       metadataBytes: UInt64(nodeSpace.totalCount - nodeSpace.usableCount) * 4096,
-      reclaimableBytes: quarantine.values.reduce(0) { $0 + UInt64($1.extents.count) * extentBytes },
+      reclaimableBytes: UInt64(dataSpace.quarantinedCount) * extentBytes,
       devices: [])
     for member in superblock.members where member.state == .active {
       let free =

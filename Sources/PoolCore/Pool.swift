@@ -41,7 +41,7 @@ public final class Pool {
   var generation: UInt64 = 1
   var checkpoint: CheckpointProgress?
   /// Freed space that waits for the end of its quarantine.
-  var quarantine: [UInt64: (nodes: [UInt64], extents: [UInt64])] = [:]
+  var quarantine: [UInt64: (nodes: [UInt64], extents: [FreedExtents])] = [:]
   var nextFreedSpace: UInt64 = 1
   /// The segment that small allocations fill, and the ones that runs are taken from.
   var smallSegment: Int?

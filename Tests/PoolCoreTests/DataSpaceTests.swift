@@ -76,12 +76,12 @@ import Testing
 
     space.beginFreezing()
     folded = space.fold(1, into: page.image)
-    #expect(folded.freed == [taken.index])
+    #expect(folded.freed.indices == [0])
     space.endFreezing()
     #expect(!space.hasReleases)
     space.quarantine(folded.freed)
     #expect(space.usableCount(in: 1) == 126)
-    space.release(taken.index)
+    space.release(folded.freed)
     #expect(space.usableCount(in: 1) == 127)
   }
 
@@ -100,7 +100,9 @@ import Testing
     // A name that was taken away and one that was given since: neither extent may be taken.
     reopened.addCount(PoolExtent(index: 128 + 3), -1)
     reopened.addCount(PoolExtent(index: 128 + 9), 1)
-    reopened.quarantine([128 + 10])
+    var freed = FreedExtents(segment: 1)
+    freed.bits[0] = 1 << 10
+    reopened.quarantine(freed)
     reopened.learn(1, from: page.image)
     #expect(reopened.usableCount(in: 1) == 124)
     var seen: Set<UInt64> = []

@@ -27,6 +27,8 @@ import Testing
     let shape: Shape
     var random: TestRandom
     var written: Set<UInt64> = []
+    /// What hosts go on doing between the steps of a checkpoint.
+    var meanwhile: () -> Void = {}
 
     init(_ shape: Shape, seed: UInt64) {
       self.shape = shape
@@ -53,10 +55,10 @@ import Testing
       if shape.isSlow {
         let old = test.freed
         test.freed = []
-        test.checkpoint()
+        test.checkpoint(between: meanwhile)
         for space in old { test.pool.release(space) }
       } else {
-        test.checkpoint()
+        test.checkpoint(between: meanwhile)
         test.releaseFreed()
       }
     }
@@ -73,7 +75,16 @@ import Testing
       return false
     }
 
-    func fill(_ slot: VolumeSlot, next: (inout TestRandom) -> UInt64, mask: BlockMask) {
+    func fill(
+      _ slot: VolumeSlot, next: @escaping (inout TestRandom) -> UInt64, mask: BlockMask
+    ) {
+      meanwhile = { [unowned self] in
+        for _ in 0..<3 {
+          let extent = next(&random)
+          if test.write(slot, VirtualExtent(index: extent), mask) { written.insert(extent) }
+        }
+      }
+      defer { meanwhile = {} }
       while true {
         let extent = next(&random)
         let wrote = untilFinal { test.write(slot, VirtualExtent(index: extent), mask) }

@@ -125,7 +125,9 @@ import StorageUnits
       switch pool.prepareMap(volume, extent, tier: tier) {
       case .missing(let load): supply(load)
       case .noSpace: return false
-      case .mustWaitForCheckpoint: checkpoint()
+      case .mustWaitForCheckpoint:
+        if pool.isCheckpointRunning { return false }
+        checkpoint()
       case .ready:
         var retry = false
         guard let change = change(&retry) else {
@@ -204,6 +206,13 @@ import StorageUnits
     }
   }
 
+  /// As if the block had been written where the entry says.
+  func setStamp(_ stamp: UInt64, of block: Int, in entry: MapEntry) {
+    for layer in [entry.upper, entry.lower] where layer.mask.contains(block) {
+      contents[layer.address(ofBlock: block).block] = stamp
+    }
+  }
+
   /// What a read of a block finds; nil for the zero page.
   func stamp(of block: Int, in entry: MapEntry) -> UInt64? {
     for layer in [entry.upper, entry.lower] where layer.mask.contains(block) {
@@ -242,7 +251,9 @@ import StorageUnits
       switch pool.prepareDrop() {
       case nil: return false
       case .missing(let load): supply(load)
-      case .mustWaitForCheckpoint: checkpoint()
+      case .mustWaitForCheckpoint:
+        if pool.isCheckpointRunning { return false }
+        checkpoint()
       case .noSpace: preconditionFailure("a drop was refused space")
       case .ready:
         _ = pool.applyDrop()

@@ -32,7 +32,7 @@ struct CheckpointProgress {
   /// The slots of count pages that were written.
   var writtenPages: [Int32] = []
   /// Extents whose count became zero.
-  var freedExtents: [UInt64] = []
+  var freedExtents: [FreedExtents] = []
   var countImages: [UInt32] = []
   var nextCountImage = 0
   var tableWriter: SegmentTableWriter?

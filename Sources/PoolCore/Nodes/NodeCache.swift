@@ -287,18 +287,16 @@ struct NodeState {
 
   /// Freezes every dirty node of `generation`: returns their slots, leaves first.
   func freeze(generation: UInt64) -> [Int32] {
-    var frozen: [Int32] = []
-    frozen.reserveCapacity(dirty.count)
-    for level in 0...FormatConstants.maximumLevel {
-      for slot in dirty {
-        let state = self[Int(slot)]
-        guard state.isUsed, state.isDirty, state.level == level else { continue }
-        // A slot that was discarded and taken again stands in the list twice.
-        guard state.generation == generation, state.frozenNames == 0 else { continue }
-        self[Int(slot)].frozenNames = state.names
-        frozen.append(slot)
-      }
+    var levels: [[Int32]] = Array(repeating: [], count: Int(FormatConstants.maximumLevel) + 1)
+    for slot in dirty {
+      let state = self[Int(slot)]
+      // A slot that was discarded and taken again stands in the list twice.
+      guard state.isUsed, state.isDirty, state.generation == generation, state.frozenNames == 0
+      else { continue }
+      self[Int(slot)].frozenNames = state.names
+      levels[Int(state.level)].append(slot)
     }
+    let frozen = Array(levels.joined())
     dirty.removeAll(keepingCapacity: true)
     precondition(frozen.count == currentDirtyCount)
     currentDirtyCount = 0

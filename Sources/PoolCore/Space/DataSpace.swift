@@ -7,7 +7,7 @@ import StorageUnits
 /// no decision holds it, and the quarantine of its last use is over. Nothing else frees space.
 @safe final class DataSpace {
   @safe final class Segment {
-    /// One bit for each usable extent, as far as `isKnown`.
+    /// One bit for each usable extent, as far as `isKnown`; then one for each in quarantine.
     private let words: UnsafeMutablePointer<UInt64>
     /// The bits are known: the count page was looked at.
     var isKnown = false
@@ -20,8 +20,8 @@ import StorageUnits
     var frozen: DeltaBox?
 
     init() {
-      unsafe words = .allocate(capacity: 16)
-      unsafe words.initialize(repeating: 0, count: 16)
+      unsafe words = .allocate(capacity: 32)
+      unsafe words.initialize(repeating: 0, count: 32)
     }
 
     deinit { unsafe words.deallocate() }
@@ -35,6 +35,32 @@ import StorageUnits
       precondition(index >= 0 && index < 1024)
       let bit: UInt64 = 1 << UInt64(index & 63)
       if value { unsafe words[index >> 6] |= bit } else { unsafe words[index >> 6] &= ~bit }
+    }
+
+    func isInQuarantine(_ index: Int) -> Bool {
+      precondition(index >= 0 && index < 1024)
+      return unsafe words[16 + index >> 6] & 1 << UInt64(index & 63) != 0
+    }
+
+    func quarantine(_ freed: FreedExtents) {
+      for i in 0..<16 {
+        precondition(unsafe words[16 + i] & freed.bits[i] == 0, "freed twice")
+        unsafe words[16 + i] |= freed.bits[i]
+      }
+    }
+
+    /// Ends the quarantine; returns how many extents it was.
+    func release(_ freed: FreedExtents) -> Int {
+      var count = 0
+      for i in 0..<16 {
+        let bits = freed.bits[i]
+        precondition(unsafe words[16 + i] & bits == bits, "released without a quarantine")
+        precondition(unsafe words[i] & bits == 0, "an extent would be usable twice")
+        unsafe words[16 + i] &= ~bits
+        if isKnown { unsafe words[i] |= bits }
+        count += bits.nonzeroBitCount
+      }
+      return count
     }
 
     /// The first usable extent in `from ..< limit`.
@@ -70,9 +96,9 @@ import StorageUnits
   /// Segments with changes after the last cut.
   private(set) var touched: [UInt32] = []
   private(set) var frozenSegments: [UInt32] = []
-  /// Extents whose count is zero in a durable image and whose quarantine is not over.
-  private var quarantined: Set<UInt64> = []
   private(set) var usableCount = 0
+  /// Extents whose count is zero in a durable image and whose quarantine is not over.
+  private(set) var quarantinedCount = 0
   private var usableByDevice: [UInt16: Int] = [:]
   private var buckets: Buckets
   /// Segments all of whose extents are usable.
@@ -199,12 +225,11 @@ import StorageUnits
     let state = state(segment)
     precondition(!state.isKnown)
     var count = 0
-    let first = table.start(of: segment).extent.index
     for i in 0..<table.extents {
       if let page, page.count(i) != 0 { continue }
       if state.current?.deltas.isTouched(i) == true { continue }
       if state.frozen?.deltas.isTouched(i) == true { continue }
-      if quarantined.contains(first + UInt64(i)) { continue }
+      if state.isInQuarantine(i) { continue }
       state.setUsable(i, true)
       count += 1
     }
@@ -288,10 +313,11 @@ import StorageUnits
 
   /// Adds the frozen changes of a segment to its counts, which are in `page`; reports the touched
   /// extents whose count is zero now, how many counts of the page are, and whether all are.
-  func fold(_ segment: Int, into page: NodeImage) -> (freed: [UInt64], zero: Int, isAllZero: Bool) {
+  func fold(
+    _ segment: Int, into page: NodeImage
+  ) -> (freed: FreedExtents, zero: Int, isAllZero: Bool) {
     guard let box = state(segment).frozen else { preconditionFailure("nothing to fold") }
-    let first = table.start(of: segment).extent.index
-    var freed: [UInt64] = []
+    var freed = FreedExtents(segment: UInt32(segment))
     var zero = 0
     for i in 0..<table.extents {
       let old = page.count(i)
@@ -303,7 +329,7 @@ import StorageUnits
       }
       if page.count(i) == 0 {
         zero += 1
-        if isTouched { freed.append(first + UInt64(i)) }
+        if isTouched { freed.bits[i >> 6] |= 1 << UInt64(i & 63) }
       }
     }
     return (freed, zero, zero == table.extents)
@@ -316,11 +342,18 @@ import StorageUnits
     frozenReleases = 0
   }
 
-  func quarantine(_ extents: [UInt64]) { quarantined.formUnion(extents) }
+  func quarantine(_ freed: FreedExtents) {
+    state(Int(freed.segment)).quarantine(freed)
+    quarantinedCount += freed.count
+  }
 
-  func release(_ extent: UInt64) {
-    precondition(quarantined.remove(extent) != nil)
-    makeUsable(PoolExtent(index: extent))
+  /// The quarantine of what a checkpoint freed in one segment is over.
+  func release(_ freed: FreedExtents) {
+    let segment = Int(freed.segment)
+    let state = state(segment)
+    let count = state.release(freed)
+    quarantinedCount -= count
+    setUsableCount(segment, state.usableCount + count)
   }
 
   /// After the checkpoint that ends a start: forget what replay guessed; the table knows.

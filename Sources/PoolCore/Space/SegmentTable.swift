@@ -139,7 +139,12 @@ import StorageUnits
       preconditionFailure("a free segment has a place")
     }
     let list = freeByDevice[device] ?? []
-    let at = list.firstIndex { $0 < UInt32(segment) } ?? list.count
+    var at = 0
+    var end = list.count
+    while at < end {
+      let middle = (at + end) / 2
+      if list[middle] > UInt32(segment) { at = middle + 1 } else { end = middle }
+    }
     freeByDevice[device, default: []].insert(UInt32(segment), at: at)
     countPossibleNodeSegments()
   }
