@@ -112,7 +112,7 @@ extension VolumeEngine {
   }
 
   private func submitBarriers() {
-    for device in pool.devices {
+    for device in devices {
       checkpointing.pendingCommands += 1
       emitBarrier(.checkpointBarrier, on: device)
     }
@@ -151,7 +151,7 @@ extension VolumeEngine {
       firstSequence: start.sequence, previousChecksum: start.previousChecksum,
       opening: configuration.opening, isOpen: !checkpointing.closes)
     checkpointing.phase = .superblocks
-    for device in pool.devices {
+    for device in devices {
       let superblock = pool.superblock(for: device)
       let memory = unsafe checkpointing.superblockMemory(device)
       var bytes = unsafe memory.mutableBytes
@@ -171,7 +171,7 @@ extension VolumeEngine {
     if let freed = pool.completeCheckpoint() {
       freedSpace.append((freed, grace.advance()))
     }
-    if let device = pool.devices.first {
+    if let device = devices.first {
       journal.checkpointCompleted(pool.superblock(for: device))
     }
     checkpointing.phase = .idle

@@ -33,7 +33,7 @@ extension VolumeEngine {
 
   private var runningRoundCoversEverything: Bool {
     guard round.isRunning, round.cut == pool.lastRecord else { return false }
-    for device in pool.devices
+    for device in devices
     where barriers.sampleOutsideJournal(device) != round.samples[Int(device.index)] {
       return false
     }
@@ -47,7 +47,7 @@ extension VolumeEngine {
     guard !round.isRunning else { return false }
     if round.hasNext { return true }
     if isReadOnly { return false }
-    if pool.records.fill >= 0.5 { return true }
+    if pool.records.recordCount > 0 && (pool.records.fill >= 0.5 || !hasBufferRoom) { return true }
     guard let oldest = oldestRecordTime else { return false }
     return oldest.adding(milliseconds: configuration.journalDelayMilliseconds) <= now
   }
@@ -70,7 +70,7 @@ extension VolumeEngine {
     round.cut = pool.lastRecord
     oldestRecordTime = nil
     round.phase = .dataBarrier
-    for device in pool.devices {
+    for device in devices {
       round.samples[Int(device.index)] = barriers.sampleOutsideJournal(device)
       if !barriers.isClean(device) {
         round.pendingCommands += 1

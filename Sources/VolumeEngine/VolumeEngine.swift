@@ -29,6 +29,8 @@ public final class VolumeEngine {
   // MARK: The parts
 
   let pool: Pool
+  /// The pool's active devices, fixed while it is open.
+  let devices: [DeviceIndex]
   let configuration: EngineConfiguration
   let journal: JournalRing
   let tail: TailRing?
@@ -96,6 +98,9 @@ public final class VolumeEngine {
     self.configuration = configuration
     self.journal = journal
     self.tail = tail
+    precondition(
+      pool.records.capacity > Self.recordMargin * RecordFormat.maximumBytes,
+      "the record buffer is too small")
     // What is not durable fits into the tail always: a batch on its way and a full buffer.
     let needed = TailRing.bytes(forRecordBytes: pool.records.capacity) - TailHeader.byteCount
     precondition((tail?.capacity ?? .max) >= needed, "the tail is smaller than the record buffer")
@@ -107,7 +112,8 @@ public final class VolumeEngine {
       requestCount: requests, extentCount: configuration.bounceExtents)
     ioSlots = IOSlots(capacity: configuration.commandSlots)
     grace = GraceEpochs()
-    let deviceCount = pool.devices.reduce(0) { max($0, Int($1.index) + 1) }
+    devices = pool.devices
+    let deviceCount = devices.reduce(0) { max($0, Int($1.index) + 1) }
     barriers = DeviceBarriers(deviceCount: deviceCount)
     round = FlushRound(deviceCount: deviceCount, recordBytes: pool.records.capacity)
     checkpointing = CheckpointProgress(

@@ -20,14 +20,24 @@ import Testing
     var range: Range<Int>
   }
 
-  private func run(_ seed: UInt64, _ change: (inout RigOptions) -> Void) {
+  /// Where a byte of the model lies in its volume. A wide volume has an island of 64 KiB every
+  /// 16 GiB, so that each has leaves of its own and few nodes are in memory.
+  private static func place(_ offset: Int, isWide: Bool) -> UInt64 {
+    isWide ? UInt64(offset >> 16) << 34 + UInt64(offset & 0xFFFF) : UInt64(offset)
+  }
+
+  private func run(
+    _ seed: UInt64, isWide: Bool = false, _ change: (inout RigOptions) -> Void
+  ) {
     var options = RigOptions()
     options.seed = seed
     change(&options)
     let rig = EngineRig(options)
     var random = SeededRandom(seed: seed &* 977)
-    let sizes = [(1 << 20) + 512, 24 << 20]
-    let volumes = sizes.indices.map { rig.createVolume("v\($0)", size: UInt64(sizes[$0])) }
+    let sizes = isWide ? [6 << 20, 12 << 20] : [(1 << 20) + 512, 24 << 20]
+    let volumes = sizes.indices.map {
+      rig.createVolume("v\($0)", size: isWide ? 1 << 50 : UInt64(sizes[$0]))
+    }
     var models = sizes.map { [UInt8](repeating: 0, count: $0) }
     var flights: [InFlight] = []
     for step in 0..<800 {
@@ -35,7 +45,7 @@ import Testing
         let which = random.below(volumes.count)
         guard
           let flight = begin(
-            rig, &random, which, volumes[which], &models[which], step,
+            rig, &random, which, volumes[which], isWide, &models[which], step,
             flights.filter { $0.volume == which })
         else { continue }
         flights.append(flight)
@@ -54,10 +64,11 @@ import Testing
     for flight in flights { finish(rig, flight, models[flight.volume], seed) }
     #expect(rig.manage { $0.checkpoint(token: $1) } == .done)
     for which in volumes.indices {
-      for offset in stride(from: 0, to: sizes[which], by: 1 << 20) {
-        let count = min(1 << 20, sizes[which] - offset)
+      for offset in stride(from: 0, to: sizes[which], by: 64 << 10) {
+        let count = min(64 << 10, sizes[which] - offset)
+        let place = Self.place(offset, isWide: isWide)
         let isEqual =
-          rig.read(volumes[which], at: UInt64(offset), count)
+          rig.read(volumes[which], at: place, count)
           == Array(models[which][offset..<offset + count])
         #expect(isEqual, "seed \(seed), volume \(which), offset \(offset)")
       }
@@ -70,12 +81,13 @@ import Testing
   /// Begins a random request and does to the model what it will do.
   private func begin(
     _ rig: EngineRig, _ random: inout SeededRandom, _ which: Int, _ volume: VolumeID,
-    _ model: inout [UInt8], _ step: Int, _ others: [InFlight]
+    _ isWide: Bool, _ model: inout [UInt8], _ step: Int, _ others: [InFlight]
   ) -> InFlight? {
     let sectors = model.count / 512
     let first = random.oneIn(4) ? random.below(sectors) : random.below(sectors) / 8 * 8
     var count = [1, 3, 8, 16, 128, 400, 2048][random.below(7)]
     count = min(count, sectors - first)
+    if isWide { count = min(count, 128 - first % 128) }
     let range = first * 512..<(first + count) * 512
     let choice = random.below(10)
     let isRead = choice < 3
@@ -83,7 +95,7 @@ import Testing
       $0.range.overlaps(range) && !(isRead && ($0.operation == .read || $0.operation == .flush))
     }
     if conflicts { return nil }
-    let offset = UInt64(range.lowerBound)
+    let offset = Self.place(range.lowerBound, isWide: isWide)
     let zeros = [UInt8](repeating: 0, count: range.count)
     var flight = InFlight(token: 0, volume: which, operation: .read, range: range)
     switch choice {
@@ -99,7 +111,8 @@ import Testing
     case 7:
       let start = (range.lowerBound + 4095) / 4096 * 4096
       let end =
-        range.upperBound == model.count ? range.upperBound : range.upperBound / 4096 * 4096
+        range.upperBound == model.count && !isWide
+        ? range.upperBound : range.upperBound / 4096 * 4096
       if start < end { model.replaceSubrange(start..<end, with: zeros[..<(end - start)]) }
       flight.operation = .discard
       flight.token = rig.submit(.discard, volume, at: offset, length: UInt64(range.count))
@@ -144,6 +157,17 @@ import Testing
       options.configuration.nodeLoads = 1
       options.configuration.stepsPerTurn = 3
       options.configuration.extentsPerStep = 2
+      options.segments = [60, 60]
+    }
+  }
+
+  /// Nodes are loaded on demand and evicted, and every bound is reached.
+  @Test(arguments: 40...44 as ClosedRange<UInt64>)
+  func soItIsOnWideVolumesWithFewNodesInMemory(seed: UInt64) {
+    run(seed, isWide: true) { options in
+      options.bounds = PoolBounds(
+        nodeCacheBytes: 120 << 12, dirtyNodeBytes: 40 << 12, countDeltaBytes: 1 << 20)
+      options.configuration.nodeLoads = 2
       options.segments = [60, 60]
     }
   }
