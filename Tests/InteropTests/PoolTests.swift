@@ -258,17 +258,16 @@ extension InteropTests {
     @Test func aCleanStopGivesRunTailsBack() throws {
       let server = try LaminaServer()
       try server.createVolume("disk", "1T")
-      let before = try server.status().usedBytes
       let client = try server.connect("disk")
-      // A stream, so that a run of extents is held ahead of it.
-      for index in 0..<20 {
-        try client.write(UInt64(index) * 4096, StampedBytes.random(4096, seed: 60))
+      // A stream: what is taken ahead of it is used space as long as the server runs.
+      for index in 0..<4 as Range<UInt64> {
+        try client.write(index * 65536, StampedBytes.random(65536, seed: 60))
       }
       try client.flush()
+      let running = try server.status().usedBytes
       try server.stopAndRestart()
-      // Two extents, and a few nodes in two places each.
-      #expect(try server.status().usedBytes <= before + 3 * 65536)
-      #expect(try server.volume("disk").allocatedBytes == 2 * 65536)
+      #expect(try server.status().usedBytes + 512 << 10 < running)
+      #expect(try server.volume("disk").allocatedBytes == 4 * 65536)
     }
 
     // MARK: Listeners

@@ -60,11 +60,12 @@ struct SectorModel {
     let touching = history.enumerated().filter {
       $0.element.range.overlaps(block) || $0.element.range.isEmpty
     }
+    let shown = touching.suffix(30).map { "\($0.offset): \($0.element.what) \($0.element.range)" }
     throw HarnessFailure(
       """
       byte \(first) is \(found[first - range.lowerBound]), not \(bytes[first]); read \(range), \
       \(history.count) steps, of which its block was touched by:
-      \(touching.suffix(30).map { "\($0.offset): \($0.element.what) \($0.element.range)" }.joined(separator: "\n"))
+      \(shown.joined(separator: "\n"))
       """)
   }
 }

@@ -160,13 +160,31 @@ final class PoolHost {
       reactor: reactor, directory: engine, defaultExport: serve.defaultExport?.text,
       limits: limits)
     for address in serve.listeners {
-      do throws(ListenError) {
-        let listener = try server.listen(at: address.socketAddress)
-        listeners.append(address.bound(to: reactor.boundPort(of: listener)))
-      } catch { throw ManagementError(listening: error) }
+      let listener = try Self.listen(at: address.socketAddress, with: server)
+      listeners.append(address.bound(to: reactor.boundPort(of: listener)))
     }
     nbd = server
   }
+
+  /// The kernel closes the sockets of a killed server a little after its locks fall, so an address
+  /// that is in use gets some time to become free.
+  private static func listen(
+    at address: SocketAddress, with server: NBDServer
+  ) throws(ManagementError) -> ListenerID {
+    let start = SystemClock.now()
+    while true {
+      do throws(ListenError) {
+        return try server.listen(at: address)
+      } catch {
+        guard error.problem == .inUse,
+          SystemClock.now() < start.adding(milliseconds: addressPatienceMilliseconds)
+        else { throw ManagementError(listening: error) }
+        usleep(20_000)
+      }
+    }
+  }
+
+  private static let addressPatienceMilliseconds: UInt64 = 3000
 
   // MARK: The main loop
 
