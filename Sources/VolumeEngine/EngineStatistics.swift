@@ -35,14 +35,3 @@ import StorageUnits
   public var merges: UInt64 = 0
   public init() {}
 }
-
-/// What the engine knows of a volume beside the pool: indexed by volume slot.
-struct VolumeActivity {
-  var id = VolumeID(0)
-  var logicalBlockBytes: UInt32 = 512
-  var isReadOnly = false
-  /// Requests in work.
-  var requests = 0
-  /// Being deleted: whatever is in work ends with `volumeGone`.
-  var isGoing = false
-}

@@ -38,7 +38,7 @@ extension VolumeEngine {
     _ purpose: IOPurpose, of p: PartIndex, address: PoolAddress, blockCount: Int,
     buffer: UnsafeMutableRawPointer
   ) {
-    let place = pool.places(of: address).first
+    let place = pool.place(of: address)
     if var run = pendingRun, run.purpose == purpose, run.device == place.device,
       run.block + UInt64(run.blockCount) == place.block,
       unsafe run.buffer + run.blockCount * StorageSizes.blockBytes == buffer,

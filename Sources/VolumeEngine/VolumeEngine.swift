@@ -53,7 +53,7 @@ public final class VolumeEngine {
   public internal(set) var isReadOnly = false
   /// `stop` has been asked for: nothing new is taken.
   var isStopping = false
-  var volumes: [VolumeActivity] = []
+  let volumes = VolumeActivities()
   /// Parts that can go on.
   var ready = PartList()
   /// Parts that wait for command slots, bounce extents or node loads.

@@ -75,6 +75,8 @@ final class VolumeTable {
   let states = VolumeStates()
   private var records: [VolumeRecord] = []
   private var slots: [VolumeID: Int] = [:]
+  /// The slot that `slot(_:)` found last.
+  private var lastSlot = 0
   private var names: [String: Int] = [:]
   private var unused: [Int] = []
   /// Catalogue leaves that differ from the last image.
@@ -91,7 +93,15 @@ final class VolumeTable {
     id.number / UInt64(FormatConstants.volumesPerLeaf)
   }
 
-  func slot(_ id: VolumeID) -> Int? { slots[id] }
+  /// Most requests are for the volume of the one before: that needs no hashing. The state itself
+  /// says whether the slot is still the volume's.
+  func slot(_ id: VolumeID) -> Int? {
+    let slot = lastSlot
+    if slot < states.count, states[slot].isUsed, states[slot].id == id { return slot }
+    guard let found = slots[id] else { return nil }
+    lastSlot = found
+    return found
+  }
   func slot(named name: String) -> Int? { names[name] }
   func name(_ slot: Int) -> String { records[slot].name }
   var slotsByName: [Int] { names.sorted { $0.key < $1.key }.map(\.value) }
