@@ -80,7 +80,7 @@ let package = Package(
       "VolumeEngineTests",
       [
         "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "BlockExport",
-        "DiskSimulation",
+        "DiskSimulation", "PoolInspection",
       ]),
     tests(
       "NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits", "CAllocationCounter"]),

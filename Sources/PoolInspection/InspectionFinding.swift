@@ -55,6 +55,8 @@ public enum InspectionProblem: Hashable, Sendable {
   case invalid(FormatError)
   /// A superblock lies in the slot that its sequence does not belong to.
   case wrongSlot(sequence: UInt64)
+  /// Neither copy of a slot can be used; the device's other slot serves.
+  case slotLost
   /// Two copies or places that should be alike are not.
   case copiesDiffer
   /// No superblock of any device can be used.
@@ -135,6 +137,8 @@ public enum InspectionProblem: Hashable, Sendable {
   case sharedWhileDropped
 
   // Journal.
+  /// A block was written after a newer superblock than any that was found.
+  case superblockOlderThanJournal(sequence: UInt64, named: UInt64)
   /// A block that later blocks vouch for is not valid.
   case journalHole(provenBy: UInt64)
 
@@ -144,7 +148,7 @@ public enum InspectionProblem: Hashable, Sendable {
 
   public var severity: InspectionFinding.Severity {
     switch self {
-    case .wrongSlot, .copiesDiffer, .memberBehind, .freeUnits: .notice
+    case .wrongSlot, .copiesDiffer, .slotLost, .memberBehind, .freeUnits: .notice
     case .countTooHigh, .countSticky, .allocatedExtents, .mappedBlocks, .lentPlaces, .doomedListGap,
       .volumeNameTwice, .volumeUUIDTwice, .memberLargerThanDevice, .placesOnOneDevice:
       .mismatch

@@ -11,6 +11,28 @@ extension PoolInspector {
         find(.outsideSystemArea, at: .systemPage(place))
       }
       checkChain(of: stream, superblock)
+      checkSuperblockIsNewest(stream, superblock)
+    }
+  }
+
+  /// Every block names the newest superblock of its time; one that names a newer one than was found
+  /// proves that the found one is old truth.
+  private func checkSuperblockIsNewest(_ stream: JournalStream, _ superblock: Superblock) {
+    for ring in [stream.place, stream.secondPlace].compactMap({ $0 }) {
+      for block in 0..<UInt64(stream.blockCount) {
+        guard
+          let buffer = read(
+            ring.advanced(byBlocks: block), blockCount: 1, for: .journalBlock(sequence: block + 1)),
+          let header = try? JournalBlockHeader.decode(buffer.node()),
+          header.pool == superblock.poolUUID.high,
+          header.superblockSequence > superblock.sequence
+        else { continue }
+        find(
+          .superblockOlderThanJournal(
+            sequence: superblock.sequence, named: header.superblockSequence),
+          at: .journalBlock(sequence: header.sequence))
+        return
+      }
     }
   }
 

@@ -57,22 +57,39 @@ extension PoolInspector {
   }
 
   private func newestSuperblock(of device: any SynchronousDevice, position: Int) -> Superblock? {
-    var newest: Superblock?
-    for slot in 0..<2 {
-      guard let superblock = superblock(of: device, position: position, slot: slot) else {
-        continue
-      }
-      if newest.map({ $0.sequence < superblock.sequence }) ?? true { newest = superblock }
-    }
+    let slots = (0..<2).map { readSlot($0, of: device, position: position) }
+    let newest = slots.flatMap(\.valid).max { $0.sequence < $1.sequence }
+    for (slot, copies) in slots.enumerated() { report(copies, slot, position, newest) }
     return newest
   }
 
-  /// The valid superblock of a slot, the newer one if its copies differ.
-  private func superblock(
-    of device: any SynchronousDevice, position: Int, slot: Int
-  ) -> Superblock? {
+  /// What the two copies of a slot are.
+  private struct SlotCopies {
     var valid: [Superblock] = []
     var failures: [(copy: Int, problem: InspectionProblem, isBlank: Bool)] = []
+  }
+
+  /// One bad copy beside a good one needs a copy. A slot without any good one is what a crash
+  /// leaves that tore both while they were written; the other slot must be good then. A slot that
+  /// was never written is no finding.
+  private func report(_ copies: SlotCopies, _ slot: Int, _ position: Int, _ newest: Superblock?) {
+    for failure in copies.failures where !(copies.valid.isEmpty && failure.isBlank) {
+      let place = InspectionPlace.superblock(position: position, slot: slot, copy: failure.copy)
+      if !copies.valid.isEmpty {
+        find(.copiesDiffer, at: place)
+      } else {
+        find(newest == nil ? failure.problem : .slotLost, at: place)
+      }
+    }
+    if copies.valid.count == 2 && copies.valid[0] != copies.valid[1] {
+      find(.copiesDiffer, at: .superblock(position: position, slot: slot, copy: 1))
+    }
+  }
+
+  private func readSlot(
+    _ slot: Int, of device: any SynchronousDevice, position: Int
+  ) -> SlotCopies {
+    var copies = SlotCopies()
     for (copy, offset) in FormatConstants.superblockOffsets[slot].enumerated() {
       let place = InspectionPlace.superblock(position: position, slot: slot, copy: copy)
       guard
@@ -83,24 +100,15 @@ extension PoolInspector {
       do throws(FormatError) {
         let superblock = try unsafe Superblock(decoding: buffer.bytes.bytes)
         if superblock.sequence % 2 == UInt64(slot) {
-          valid.append(superblock)
+          copies.valid.append(superblock)
         } else {
-          failures.append((copy, .wrongSlot(sequence: superblock.sequence), false))
+          copies.failures.append((copy, .wrongSlot(sequence: superblock.sequence), false))
         }
       } catch {
-        failures.append((copy, .invalid(error), buffer.isZero))
+        copies.failures.append((copy, .invalid(error), buffer.isZero))
       }
     }
-    // A slot that was never written is no finding; one of whose copies one is good needs a copy.
-    for failure in failures where !(valid.isEmpty && failure.isBlank) {
-      find(
-        valid.isEmpty ? failure.problem : .copiesDiffer,
-        at: .superblock(position: position, slot: slot, copy: failure.copy))
-    }
-    if valid.count == 2 && valid[0] != valid[1] {
-      find(.copiesDiffer, at: .superblock(position: position, slot: slot, copy: 1))
-    }
-    return valid.max { $0.sequence < $1.sequence }
+    return copies
   }
 }
 

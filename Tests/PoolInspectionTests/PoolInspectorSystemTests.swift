@@ -35,6 +35,27 @@ private func problems(_ change: (inout HandBuiltPool) -> Void) -> [InspectionPro
     #expect(found.map(\.place) == [.superblock(position: 0, slot: 0, copy: 1)])
   }
 
+  @Test func aSlotWithoutAGoodCopyIsANoticeWhileTheOtherServes() {
+    let pool = written()
+    for offset in FormatConstants.superblockOffsets[1] {
+      pool.devices[0].rot(at: DeviceByteOffset(offset + 9), bit: 1)
+    }
+    #expect(inspect(pool).map(\.problem) == [.slotLost, .slotLost])
+    #expect(PoolInspector.inspect(devices: pool.devices).severity == .notice)
+  }
+
+  @Test func aSuperblockOlderThanTheJournalIsFound() {
+    let pool = written()
+    pool.writeJournalBlock(sequence: 1, firstRecord: 21, durableThrough: 0, previous: 0)
+    for device in pool.devices {
+      for offset in FormatConstants.superblockOffsets[0] {
+        device.rot(at: DeviceByteOffset(offset + 9), bit: 1)
+      }
+    }
+    #expect(
+      inspect(pool).map(\.problem).contains(.superblockOlderThanJournal(sequence: 5, named: 6)))
+  }
+
   @Test func aSlotThatWasNeverWrittenIsNoFinding() {
     let pool = written()
     for offset in FormatConstants.superblockOffsets[1] {

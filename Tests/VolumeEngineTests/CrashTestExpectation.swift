@@ -1,0 +1,82 @@
+import BlockExport
+import DiskSimulation
+import PoolInspection
+import StorageUnits
+import VolumeEngine
+
+/// What must be found after a crash, and how it is looked for.
+struct CrashTestExpectation {
+  var model = ReferenceModel()
+  var names: [VolumeID: String] = [:]
+  /// Creations that were not answered: the volume may be there.
+  var creationsInFlight: [(name: String, sizeBytes: UInt64)] = []
+
+  /// The parts of a volume that histories touch.
+  static func windows(sizeBytes: UInt64) -> [Range<UInt64>] {
+    let sectors = sizeBytes / 512
+    guard sectors > 4096 else { return [0..<sectors] }
+    return [0, 168 * 128 - 40, 3000 * 128, sectors - 300].map { $0..<min($0 + 1000, sectors) }
+  }
+
+  /// Compares a server that has recovered with what must be there, and takes what was found as
+  /// what there is. Returns what is wrong.
+  mutating func compare(
+    with server: CrashTestServer, after ending: ReferenceModel.Ending
+  ) -> [String] {
+    var problems: [String] = []
+    for (name, size) in creationsInFlight {
+      guard let export = server.engine.export(named: name) else { continue }
+      model.volumeCreated(export.volume, sizeBytes: size)
+      names[export.volume] = name
+    }
+    creationsInFlight = []
+    var found: Set<String> = []
+    for id in model.volumeIDs {
+      guard let name = names[id] else { continue }
+      guard let export = server.engine.export(named: name), export.volume == id else {
+        if model.existence(of: id) == .certain { problems.append("volume \(name) is lost") }
+        model.settle(id, exists: false)
+        continue
+      }
+      found.insert(name)
+      if export.sizeBytes != model.sizeBytes(of: id) { problems.append("\(name): wrong size") }
+      problems += compareContents(of: id, with: server, after: ending)
+      model.settle(id, exists: true)
+    }
+    for name in server.engine.exportNames() where !found.contains(name) {
+      problems.append("volume \(name) should not be there")
+    }
+    return problems
+  }
+
+  private mutating func compareContents(
+    of id: VolumeID, with server: CrashTestServer, after ending: ReferenceModel.Ending
+  ) -> [String] {
+    var problems: [String] = []
+    for window in Self.windows(sizeBytes: model.sizeBytes(of: id)) {
+      guard let bytes = server.read(id, sectors: window) else {
+        problems.append("volume \(id.number): cannot be read")
+        continue
+      }
+      let violations = unsafe bytes.withUnsafeBytes {
+        unsafe model.checkRecovered(id, firstSector: window.lowerBound, bytes: $0, after: ending)
+      }
+      problems += violations.prefix(3).map(\.description)
+      unsafe bytes.withUnsafeBytes {
+        unsafe model.settle(id, firstSector: window.lowerBound, bytes: $0)
+      }
+    }
+    return problems
+  }
+}
+
+extension CrashTestMedia {
+  /// What a recount of the devices finds; notices (a superblock copy that a crash tore) left out
+  /// unless the pool was closed.
+  func inspect(isClosed: Bool = false) -> [String] {
+    let findings = PoolInspector.inspect(devices: devices).findings
+    return findings.filter { isClosed || $0.severity > .notice }.prefix(5).map {
+      "inspection: \($0.problem) at \($0.place)"
+    }
+  }
+}
