@@ -1,5 +1,7 @@
+import BlockIO
 import DiskFormat
 import DiskSimulation
+import PoolInspection
 import StorageUnits
 import Testing
 import VolumeEngine
@@ -19,6 +21,74 @@ import VolumeEngine
     if seed % 3 == 2 { options.logicalBlockBytes = 4096 }
     if seed % 2 == 0 { options.journalBlocks = 20 }
     try explore(seed: seed, options, steps: 220, crashEvery: 1)
+  }
+
+  /// A crash tears the newest superblock of one member; the start after it is interrupted at each
+  /// of its I/Os in turn. The member must never be taken for an old copy.
+  @Test func aTornSuperblockAndACrashOfTheNextStartDoNotLoseAMember() throws {
+    // A start, so that both slots have been written.
+    let first = try CrashTestServer(try CrashTestMedia.create(CrashTestMedia.Options()), seed: 1)
+    var media = first.media()
+    media.cutPower(UniformCrash.allAbsent)
+    let newest = try #require(PoolInspector.inspect(devices: media.devices).superblock?.sequence)
+    for offset in FormatConstants.superblockOffsets[Int(newest % 2)] {
+      media.devices[1].rot(at: DeviceByteOffset(offset + 100), bit: 0)
+    }
+    var isThrough = false
+    var limit = 0
+    while !isThrough {
+      for seed in 0..<6 as Range<UInt64> {
+        var copy = media.fork()
+        do { _ = try CrashTestServer(copy, seed: 1, crashAfter: limit) } catch {}
+        isThrough = !copy.devices[0].crashPoint.isReached
+        if seed == 0 {
+          copy.cutPower(UniformCrash.allWhole)
+        } else {
+          copy.cutPower(SeededCrash(seed: seed << 20 | UInt64(limit)))
+        }
+        #expect(throws: Never.self, "seed \(seed), interrupted after \(limit)") {
+          _ = try CrashTestServer(copy, seed: 2)
+        }
+      }
+      limit += 1
+    }
+    #expect(limit > 10)
+  }
+
+  // MARK: The harness itself
+
+  /// A flush that makes nothing durable must be noticed, else the tests above prove nothing.
+  @Test func aDeviceThatLiesAboutFlushingIsNoticed() throws {
+    let problems = try exploreDamaged { server in
+      server.disks.devices[0].inject(
+        DeviceFault(.lyingFlush, on: .flush, number: 1, isForGood: true))
+    }
+    #expect(!problems.isEmpty)
+  }
+
+  @Test func aDeviceThatLosesWritesIsNoticed() throws {
+    let problems = try exploreDamaged { server in
+      for number in stride(from: 3, to: 300, by: 9) {
+        server.disks.devices[0].inject(DeviceFault(.lostWrite, on: .write, number: number))
+      }
+    }
+    #expect(!problems.isEmpty)
+  }
+
+  /// What a history finds on devices that `damage` has made unreliable.
+  private func exploreDamaged(_ damage: (CrashTestServer) -> Void) throws -> [String] {
+    let server = try CrashTestServer(try CrashTestMedia.create(CrashTestMedia.Options()), seed: 1)
+    damage(server)
+    let history = CrashTestHistory(server, CrashTestExpectation(), seed: 1)
+    var events: UInt64 = 0
+    var problems: [String] = []
+    server.atEvent = {
+      events += 1
+      guard problems.isEmpty else { return }
+      problems += Self.crash(server, history.expectationNow(), seed: events)
+    }
+    for _ in 0..<300 where problems.isEmpty && history.problems.isEmpty { history.step() }
+    return problems + history.problems
   }
 
   private func explore(

@@ -21,6 +21,8 @@ struct PoolMembership {
   /// Of each member that is active, where its own system area lies.
   let systemRanges: [DeviceIndex: [SystemRange]]
   let deviceUUIDs: [DeviceIndex: StorageUUID]
+  /// Members that do not have the newest superblock: a crash came between the members.
+  let behind: [DeviceIndex]
   /// Copies of superblocks that were damaged or could not be read.
   let damagedCopies: Int
 
@@ -53,6 +55,7 @@ struct PoolMembership {
     var ranges: [DeviceIndex: [SystemRange]] = [:]
     for (index, superblock) in zip(indices, own) { ranges[index] = superblock.systemRanges }
     systemRanges = ranges
+    behind = zip(indices, own).filter { $1.sequence < newest.sequence }.map { $0.0 }
     deviceUUIDs = Dictionary(
       newest.members.map { ($0.index, $0.uuid) }, uniquingKeysWith: { first, _ in first })
     damagedCopies = devices.reduce(0) { sum, device in
@@ -108,7 +111,8 @@ struct PoolMembership {
     guard member.state == .active else {
       throw .expelledMember(device.name, pool: newest.poolName)
     }
-    // A superblock write is on every member before the next one starts.
+    // A superblock write is on every member before the next one starts; a start sees to that for
+    // one that a crash interrupted.
     guard own.sequence + 1 >= newest.sequence else {
       throw .staleMember(device.name, has: own.sequence, newest: newest.sequence)
     }

@@ -9,7 +9,8 @@ public import StorageUnits
 /// 2. The newest superblock of all copies on all devices, and who is a member.
 /// 3. The resident tables, as the last durable checkpoint shows them.
 /// 4. Replay of the journal, then of the tail, if that was written in this boot.
-/// 5. A checkpoint; only its superblock carries the new log generation. A new generation without a
+/// 5. The newest superblock on every member that a crash left without it.
+/// 6. A checkpoint; only its superblock carries the new log generation. A new generation without a
 ///    checkpoint would lose everything since the last one if the start itself crashed.
 ///
 /// Synchronous; the devices are locked by whoever opened them. A start that crashes anywhere can be
@@ -118,10 +119,33 @@ public enum PoolOpening {
       tailRecords: 0, tailStanding: nil, damagedSuperblockCopies: membership.damagedCopies,
       previousOpening: superblock.openedBy)
     try unsafe replayTail(tail, pool, set, superblock, settings, &report)
+    try completeSuperblocks(membership, set)
     try checkpoint(pool, set, superblock, settings)
     return Opened(
       pool: pool, journal: JournalRing(superblock: pool.superblock(for: membership.indices[0])),
       indices: membership.indices, report: report)
+  }
+
+  /// Gives every member the newest superblock before there is a newer one.
+  ///
+  ///     disk 0: n      crash: disk 1 torn,      start writes n + 1      crash here: disk 1 would
+  ///     disk 1: n      still at n - 1           to disk 0               seem to be an old copy
+  ///
+  /// Writing n to a member at n - 1 leaves that one alone, whatever becomes of the write.
+  private static func completeSuperblocks(
+    _ membership: PoolMembership, _ devices: DeviceSet
+  ) throws(PoolOpeningError) {
+    do throws(DeviceError) {
+      for index in membership.behind {
+        guard let uuid = membership.deviceUUIDs[index] else { continue }
+        var superblock = membership.newest
+        superblock.device = index
+        superblock.deviceUUID = uuid
+        superblock.systemRanges = membership.systemRanges[index] ?? []
+        try SuperblockSlots.write(superblock, to: devices.device(index))
+        try devices.device(index).flush()
+      }
+    } catch { throw .device(error) }
   }
 
   private static func readTables(
