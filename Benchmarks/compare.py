@@ -120,7 +120,7 @@ class Lamina(Server):
         devices = []
         # Room for every first write to take a whole extent, over two devices.
         for name, share in [("a.img", 3), ("b.img", 2)]:
-            room = (self.span * 2 + 8 * GIB) * share // 5
+            room = (self.span * 2 + 8 * GIB) * share // 5 // MIB * MIB
             devices += ["--device", f"{os.path.join(self.folder, name)}:{room}"]
         self.run("pool", "create", "bench", *devices)
         self.launch([self.program, "serve", "bench", "--home", self.folder,
