@@ -42,7 +42,7 @@ public final class VolumeEngine {
   let grace: GraceEpochs
   let barriers: DeviceBarriers
   let round: FlushRound
-  let checkpointing: CheckpointProgress
+  let checkpointing: CheckpointRun
   let counters: StatisticsCounters
 
   // MARK: State
@@ -53,7 +53,7 @@ public final class VolumeEngine {
   public internal(set) var isReadOnly = false
   /// `stop` has been asked for: nothing new is taken.
   var isStopping = false
-  let volumes = VolumeActivities()
+  let volumes = VolumeSlotArray<VolumeActivity>()
   /// Parts that can go on.
   var ready = PartList()
   /// Parts that wait for command slots, bounce extents or node loads.
@@ -116,7 +116,7 @@ public final class VolumeEngine {
     let deviceCount = devices.reduce(0) { max($0, Int($1.index) + 1) }
     barriers = DeviceBarriers(deviceCount: deviceCount)
     round = FlushRound(deviceCount: deviceCount, recordBytes: pool.records.capacity)
-    checkpointing = CheckpointProgress(
+    checkpointing = CheckpointRun(
       configuration, deviceCount: deviceCount, record: pool.lastRecord)
     counters = StatisticsCounters(deviceCount: deviceCount)
     commands = FixedQueue(minimumCapacity: configuration.commandSlots)

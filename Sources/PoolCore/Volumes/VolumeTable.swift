@@ -31,48 +31,11 @@ struct VolumeState {
   }
 }
 
-/// The states of all volumes in plain memory: each request looks at its volume several times, and
-/// an array in a class would be checked for exclusive access each time.
-@safe final class VolumeStates {
-  private var base: UnsafeMutablePointer<VolumeState>
-  private var capacity = 16
-  private(set) var count = 0
-
-  init() { unsafe base = .allocate(capacity: 16) }
-
-  deinit { unsafe base.deallocate() }
-
-  var indices: Range<Int> { 0..<count }
-
-  subscript(slot: Int) -> VolumeState {
-    @inline(__always) _read {
-      precondition(slot >= 0 && slot < count)
-      yield unsafe base[slot]
-    }
-    @inline(__always) _modify {
-      precondition(slot >= 0 && slot < count)
-      yield unsafe &base[slot]
-    }
-  }
-
-  func append(_ state: VolumeState) {
-    if count == capacity {
-      let more = UnsafeMutablePointer<VolumeState>.allocate(capacity: capacity * 2)
-      unsafe more.moveInitialize(from: base, count: count)
-      unsafe base.deallocate()
-      unsafe base = more
-      capacity *= 2
-    }
-    unsafe (base + count).initialize(to: state)
-    count += 1
-  }
-}
-
 /// All volumes, resident: their records, names and hot state.
 ///
 /// `states` holds what changes with every write; `records` the rest. `record(_:)` joins them.
 final class VolumeTable {
-  let states = VolumeStates()
+  let states = VolumeSlotArray<VolumeState>()
   private var records: [VolumeRecord] = []
   private var slots: [VolumeID: Int] = [:]
   /// The slot that `slot(_:)` found last.

@@ -7,7 +7,7 @@ import StorageUnits
 ///
 /// One superblock sequence is in flight at a time: the next checkpoint begins after the last
 /// barrier of this one.
-@safe final class CheckpointProgress {
+@safe final class CheckpointRun {
   enum Phase {
     case idle
     /// The pieces of the image are being written, then awaited.
