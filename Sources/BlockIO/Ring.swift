@@ -51,9 +51,6 @@ import Glibc
     unsafe lamina_ring_turn(raw, timeoutNanoseconds)
   }
 
-  /// The number of submissions that are queued and not submitted.
-  var queuedCount: Int { Int(unsafe io_uring_sq_ready(raw)) }
-
   /// The number of completions that can be popped.
   @inline(__always) var readyCount: Int { Int(unsafe io_uring_cq_ready(raw)) }
 

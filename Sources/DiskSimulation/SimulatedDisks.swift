@@ -48,15 +48,6 @@ import StorageUnits
   /// The operations that are in flight, in order of submission.
   public var inFlight: [IOEvent] { commands.map { event($0.command, .submitted, errno: 0) } }
 
-  /// Adds an operation on all devices together.
-  public var totalOperations: Int {
-    devices.reduce(0) {
-      let counts = $1.counts
-      return $0 + counts.reads + counts.writes + counts.flushes + counts.spaceReservations
-        + counts.punches
-    }
-  }
-
   // MARK: Submission
 
   /// Takes a command; swallows it if the crash point is reached.

@@ -9,8 +9,7 @@
   public static let none = PoolAddress(block: 0)
   @inlinable public var isNone: Bool { block == 0 }
 
-  /// The extent that holds the block: the same address with its low four bits cleared.
-  @inlinable public var extentStart: PoolAddress { PoolAddress(block: block & ~15) }
+  /// The extent that holds the block.
   @inlinable public var extent: PoolExtent { PoolExtent(index: block >> 4) }
 
   @inlinable public static func < (a: PoolAddress, b: PoolAddress) -> Bool { a.block < b.block }

@@ -15,7 +15,6 @@
   public static let all = BlockMask(bits: 0xFFFF)
 
   @inlinable public var isEmpty: Bool { bits == 0 }
-  @inlinable public var isFull: Bool { bits == 0xFFFF }
   @inlinable public var count: Int { bits.nonzeroBitCount }
   @inlinable public func contains(_ block: Int) -> Bool { bits & (1 << UInt16(block)) != 0 }
   @inlinable public func isSuperset(of other: BlockMask) -> Bool { other.bits & ~bits == 0 }

@@ -60,19 +60,4 @@ import Testing
     #expect(lamina_allocation_count() - before == 0)
     #expect(answered == 64)
   }
-
-  @Test func buffersAreTakenAndGivenWithoutAllocating() throws {
-    let arena = try #require(BufferArena(smallCount: 4, windowCount: 4))
-    func run() {
-      for _ in 0..<64 {
-        guard let small = arena.takeSmall(), let window = arena.takeWindow() else { return }
-        arena.give(window)
-        arena.give(small)
-      }
-    }
-    run()
-    let before = lamina_allocation_count()
-    run()
-    #expect(lamina_allocation_count() - before == 0)
-  }
 }
