@@ -217,8 +217,15 @@ struct NodeState {
 
   /// Adds a clean node that was read from disk; its bytes are copied.
   func add(_ load: NodeLoad, birth: ShareEpoch, from bytes: NodeImage) {
-    precondition(table.find(load.address.block) < 0)
     makeRoom(1)
+    let slot = keep(load, from: bytes)
+    self[slot].birth = birth
+    self[slot].isReferenced = true
+  }
+
+  /// A slot with a node that has an address, clean so far.
+  private func keep(_ load: NodeLoad, from bytes: NodeImage) -> Int {
+    precondition(table.find(load.address.block) < 0)
     let slot = takeSlot()
     image(slot).copy(from: bytes)
     var state = NodeState()
@@ -226,13 +233,12 @@ struct NodeState {
     state.checksum = load.checksum
     state.owner = load.owner
     state.key = load.key
-    state.birth = birth
     state.level = load.level
     state.type = load.type
     state.isUsed = true
-    state.isReferenced = true
     self[slot] = state
     table.insert(load.address.block, slot)
+    return slot
   }
 
   /// Makes a dirty node of the current interval, named once. Its bytes are zero.
@@ -320,19 +326,9 @@ struct NodeState {
 
   /// Keeps a node that the running checkpoint has written, until it is durable and after.
   func addWritten(_ load: NodeLoad, from bytes: NodeImage, generation: UInt64) -> Int32 {
-    precondition(table.find(load.address.block) < 0)
-    let slot = takeSlot()
-    image(slot).copy(from: bytes)
-    var state = NodeState()
-    state.address = load.address
-    state.checksum = load.checksum
-    state.generation = generation
-    state.key = load.key
-    state.type = load.type
-    state.isUsed = true
-    state.isDirty = true
-    self[slot] = state
-    table.insert(load.address.block, slot)
+    let slot = keep(load, from: bytes)
+    self[slot].generation = generation
+    self[slot].isDirty = true
     dirtyCount += 1
     return Int32(slot)
   }

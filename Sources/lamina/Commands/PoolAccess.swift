@@ -5,7 +5,7 @@ import ManagementHTTP
 /// opened in this process.
 struct PoolAccess: Sendable {
   var state: StateFolder
-  var operations: any PoolOperations
+  var operations: any PoolOperations = Wiring.pools
 
   /// Lets `body` work with the pool, and closes what was opened for it. Throws `poolNotFound` if
   /// the state folder does not list the pool.

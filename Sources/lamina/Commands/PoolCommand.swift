@@ -87,7 +87,7 @@ struct PoolShowStatus: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let pool = try PoolName(name)
-      let access = PoolAccess(state: state, operations: Wiring.pools)
+      let access = PoolAccess(state: state)
       let status = try await access.use(pool) { (service) throws(ManagementError) in
         try await service.status()
       }

@@ -43,7 +43,7 @@ struct VolumeCreate: AsyncParsableCommand {
     try await shared.report { (state) throws(ManagementError) in
       let reference = try VolumeReference(volume)
       let specification = try specification(reference.volume)
-      let access = PoolAccess(state: state, operations: Wiring.pools)
+      let access = PoolAccess(state: state)
       let created = try await access.use(reference.pool) { (service) throws(ManagementError) in
         try await service.createVolume(specification)
       }
@@ -91,7 +91,7 @@ struct VolumeShowList: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let pool = try PoolName(pool)
-      let access = PoolAccess(state: state, operations: Wiring.pools)
+      let access = PoolAccess(state: state)
       let volumes = try await access.use(pool) { (service) throws(ManagementError) in
         try await service.listVolumes()
       }
@@ -119,7 +119,7 @@ struct VolumeShow: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let reference = try VolumeReference(volume)
-      let access = PoolAccess(state: state, operations: Wiring.pools)
+      let access = PoolAccess(state: state)
       let found = try await access.use(reference.pool) { (service) throws(ManagementError) in
         try await service.volume(named: reference.volume)
       }
@@ -146,7 +146,7 @@ struct VolumeDelete: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let reference = try VolumeReference(volume)
-      let access = PoolAccess(state: state, operations: Wiring.pools)
+      let access = PoolAccess(state: state)
       try await access.use(reference.pool) { (service) throws(ManagementError) in
         try await service.deleteVolume(named: reference.volume)
       }

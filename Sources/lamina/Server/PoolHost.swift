@@ -57,8 +57,10 @@ final class PoolHost {
     do throws(ManagementError) {
       try Self.noteHolder(options, lastHolder)
       var tail = try PoolTail(poolUUID: record.uuid, lastHolder: lastHolder, in: state)
-      let opened = try Self.open(devices, record, options, tail)
-      let (reactor, mailbox) = try Self.makeReactor(devices, opened.indices, options)
+      let configuration = EngineConfiguration(opening: Self.opening())
+      let opened = try Self.open(devices, options, tail, configuration.opening)
+      let (reactor, mailbox) = try Self.makeReactor(
+        devices, opened.indices, options, commandCapacity: configuration.commandSlots)
       var paths: [DeviceIndex: String] = [:]
       for (index, device) in zip(opened.indices, devices) { paths[index] = device.name }
       let ring = try Self.makeTail(&tail, opened, options)
@@ -69,8 +71,7 @@ final class PoolHost {
       self.tail = tail
       pool = opened.pool
       engine = VolumeEngine(
-        pool: opened.pool, configuration: EngineConfiguration(opening: Self.opening()),
-        journal: opened.journal, tail: ring)
+        pool: opened.pool, configuration: configuration, journal: opened.journal, tail: ring)
     } catch {
       PoolDevices.close(devices)
       throw error
@@ -99,15 +100,16 @@ final class PoolHost {
   }
 
   private static func open(
-    _ devices: [FileDevice], _ record: PoolRecord, _ options: Options, _ tail: PoolTail
+    _ devices: [FileDevice], _ options: Options, _ tail: PoolTail, _ opening: Opening
   ) throws(ManagementError) -> PoolOpening.Opened {
+    let record = options.record
     var bounds = PoolBounds()
     if let bytes = options.nodeCacheBytes {
       bounds.nodeCacheBytes = Int(bytes)
       bounds.dirtyNodeBytes = min(bounds.dirtyNodeBytes, Int(bytes) / 2)
     }
     let settings = PoolOpening.Settings(
-      bounds: bounds, logNonce: SystemRandom.bits64(), opening: opening(),
+      bounds: bounds, logNonce: SystemRandom.bits64(), opening: opening,
       bootID: BootIdentity.current(),
       expectedPool: PoolOpening.ExpectedPool(uuid: record.uuid, name: record.name.text))
     let opened: PoolOpening.Opened
@@ -124,13 +126,12 @@ final class PoolHost {
   }
 
   private static func makeReactor(
-    _ devices: [FileDevice], _ indices: [DeviceIndex], _ options: Options
+    _ devices: [FileDevice], _ indices: [DeviceIndex], _ options: Options, commandCapacity: Int
   ) throws(ManagementError) -> (Reactor, Mailbox<@Sendable (PoolHost) -> Void>) {
     let connections = options.serve?.maximumConnections ?? 1
     do throws(RingError) {
       let reactor = try Reactor(
-        commandCapacity: EngineConfiguration(opening: opening()).commandSlots,
-        connectionCapacity: connections + 8)
+        commandCapacity: commandCapacity, connectionCapacity: connections + 8)
       try reactor.becomeOwner()
       for (index, device) in zip(indices, devices) { try reactor.attach(device, as: index) }
       return (reactor, Mailbox(waking: reactor.waker))
@@ -236,8 +237,9 @@ final class PoolHost {
       nbd?.submitRequests(engine.submit)
       engine.turn(now: now)
       while let command = engine.commands.removeFirst() { reactor.submit(command) }
+      // Nothing is asked of the engine before all answers are taken, so the extents stay.
+      let extents = engine.blockStatusExtents
       while let answer = engine.answers.removeFirst() {
-        let extents = engine.blockStatusExtents
         nbd?.deliver(answer, extents: extents.span)
       }
       nbd?.flushSends(at: now)
