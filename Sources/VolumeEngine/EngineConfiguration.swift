@@ -35,6 +35,14 @@ public struct EngineConfiguration: Hashable, Sendable {
   public var longestDelayMicroseconds: UInt64 = 2000
   /// Reserve file space for a segment when it is written for the first time since the start.
   public var growsAhead = true
+  /// Give the file space of freed extents back by punching holes.
+  public var punchesFreedSpace = true
+  /// Freed space is punched so long after it became usable: what is taken again at once is not.
+  public var punchDelayMilliseconds: UInt64 = 1000
+  /// Holes in the making at once; each blocks a worker of the kernel for up to some milliseconds.
+  public var punchesInFlight = 4
+  /// What a clean stop may spend on giving freed space back.
+  public var stopPunchMilliseconds: UInt64 = 2000
   /// Who opens the pool, as its superblocks say.
   public var opening: Opening
 

@@ -33,5 +33,7 @@ import StorageUnits
   public var parkedRequests: Int = 0
   /// Writes that merged two older layers into a new extent.
   public var merges: UInt64 = 0
+  /// Freed space that was given back to the files and devices underneath.
+  public var punchedBytes: UInt64 = 0
   public init() {}
 }

@@ -14,6 +14,8 @@ enum IOPurpose: UInt8 {
   case checkpointBarrier
   /// File space reserved ahead; its outcome does not matter.
   case reserve
+  /// The hole `first` of those in the making.
+  case punch
 
   var isWrite: Bool {
     switch self {

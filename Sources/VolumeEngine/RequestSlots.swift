@@ -28,6 +28,8 @@ struct PartIndex: Equatable {
   var isWalking: Bool
   /// When it first lacked space; decides how long it may wait.
   var lacksSpaceSince: MonotonicTime?
+  /// A read that needed no data of any device.
+  var readsAsZeros: Bool
   /// In the queue of parked parts: counted against the quota.
   var isParked: Bool
   /// The next request of the list that it is in.
@@ -79,6 +81,8 @@ enum PartPhase: UInt8 {
   var needsRecord: Bool
   /// The node that it waited for cannot be read.
   var nodeFailed: Bool
+  /// Reads: some of it is mapped.
+  var readsData: Bool
   /// How often it waited for a checkpoint to free space.
   var spaceTries: UInt8
   var volume: VolumeSlot
@@ -151,7 +155,7 @@ struct RequestList {
       unsafe (requests + i).initialize(
         to: RequestSlot(
           request: nothing, volume: VolumeSlot(index: 0), error: nil, openParts: 0,
-          isWalking: false, lacksSpaceSince: nil, isParked: false,
+          isWalking: false, lacksSpaceSince: nil, readsAsZeros: false, isParked: false,
           next: .none))
       for k in 0..<Self.partsPerRequest {
         unsafe (parts + (i * Self.partsPerRequest + k)).initialize(
@@ -182,7 +186,7 @@ struct RequestList {
     freeCount -= 1
     self[r] = RequestSlot(
       request: request, volume: volume, error: nil, openParts: 0, isWalking: false,
-      lacksSpaceSince: nil, isParked: false, next: .none)
+      lacksSpaceSince: nil, readsAsZeros: false, isParked: false, next: .none)
     return r
   }
 
@@ -249,7 +253,8 @@ extension PartSlot {
   init(unusedOf request: RequestIndex) {
     unsafe self.init(
       request: request, kind: .read, phase: .admitting, wasDelayed: false, usesFresh: false,
-      needsRecord: false, nodeFailed: false, spaceTries: 0, volume: VolumeSlot(index: 0),
+      needsRecord: false, nodeFailed: false, readsData: false, spaceTries: 0,
+      volume: VolumeSlot(index: 0),
       extent: VirtualExtent(index: 0), endExtent: VirtualExtent(index: 0), mask: .none,
       writing: .none, copying: .none, edges: .none, headBytes: 0, tailBytes: 0, target: .none,
       origin: nil, lock: .none, epoch: 0, pendingCommands: 0, deviceFailed: false,

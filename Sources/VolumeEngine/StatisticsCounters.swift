@@ -11,6 +11,7 @@ public import StorageUnits
   var rounds: UInt64 = 0
   var checkpoints: UInt64 = 0
   var merges: UInt64 = 0
+  var punchedBytes: UInt64 = 0
   private var reads: UInt64 = 0
   private var writes: UInt64 = 0
   private var flushes: UInt64 = 0
@@ -47,7 +48,7 @@ public import StorageUnits
     case .stagingWrite, .superblockWrite: unsafe devices[i].nodeWrites += 1
     case .journalWrite: unsafe devices[i].journalWrites += 1
     case .roundBarrier, .journalBarrier, .checkpointBarrier: unsafe devices[i].flushes += 1
-    case .reserve: break
+    case .reserve, .punch: break
     }
   }
 
@@ -70,6 +71,7 @@ public import StorageUnits
     all.rounds = rounds
     all.checkpoints = checkpoints
     all.merges = merges
+    all.punchedBytes = punchedBytes
     return all
   }
 }

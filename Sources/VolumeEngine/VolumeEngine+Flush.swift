@@ -154,11 +154,11 @@ extension VolumeEngine {
   private func finishRound() {
     if let batch = round.batch {
       pool.records.finish(batch)
+      tail?.truncate(through: batch.lastNumber)
       round.batch = nil
     }
     round.phase = .idle
     counters.rounds += 1
-    tail?.truncate(through: round.cut)
     while let r = slots.popFirst(&round.members) { answer(r, slots[r].error) }
     managementAnswers.append(contentsOf: round.managementMembers)
     round.managementMembers.removeAll(keepingCapacity: true)

@@ -193,6 +193,11 @@ extension VolumeEngine: ExportDirectory {
       ioSlots.inUseCount == 0
     else { return false }
     if checkpointing.closes && !checkpointing.isWanted {
+      // The pool is closed and what it freed is known: the files get it back.
+      if stopPunchesUntil == nil {
+        stopPunchesUntil = now.adding(milliseconds: configuration.stopPunchMilliseconds)
+      }
+      if pool.hasSpaceToPunch && isPunchingAtStop { return false }
       managementAnswers.append(ManagementAnswer(token: token, result: .done))
       return true
     }

@@ -84,8 +84,9 @@ extension VolumeEngine {
     slots[p].mask = mask
     slots[p].bounce = b
     slots[p].phase = .readingOld
-    slots[p].copying =
-      entry.upper.mask.count < 4 ? entry.upper.mask - mask : entry.mask - mask
+    // The whole layer goes, also the blocks that read as zeros afterwards: one that stayed would be
+    // a third.
+    slots[p].copying = entry.upper.mask.count < 4 ? entry.upper.mask : entry.mask
     let memory = unsafe bounces.memory(b)
     for layer in [entry.upper, entry.lower] {
       forEachRun(of: layer.mask & slots[p].copying) { first, count in

@@ -54,6 +54,7 @@ extension VolumeEngine {
       slots[p].bounce = picking.next
       bounces.freeExtent(b)
     }
+    slots[slots[p].request].readsAsZeros = !slots[p].readsData
     finishPart(p, slots[p].deviceFailed ? .inputOutput : nil)
   }
 
@@ -77,6 +78,7 @@ extension VolumeEngine {
     let lower = entry.lower.mask & needed
     let zeros = needed - (upper | lower)
     let pieces = runCount(of: upper) + runCount(of: lower)
+    if pieces > 0 { slots[p].readsData = true }
     if pieces > 4, !entry.upper.isPacked, !entry.lower.isPacked, let b = bounces.takeExtent() {
       unsafe readWhole(p, entry, upper: upper, lower: lower, zeros: zeros, origin, b)
       return

@@ -143,7 +143,8 @@ extension VolumeEngine {
 
   /// Something that is under way, or that only needs a checkpoint, will free space.
   private var spaceIsExpected: Bool {
-    !freedSpace.isEmpty || checkpointing.isRunning || pool.reclaimableByCheckpoint
+    !freedSpace.isEmpty || punches.contains { $0 != nil } || checkpointing.isRunning
+      || pool.reclaimableByCheckpoint
       || pool.hasDoomed && !dropsFailed
   }
 

@@ -77,6 +77,11 @@ public final class VolumeEngine {
   var reclaimableSince: MonotonicTime?
   /// Space that a checkpoint freed and that waits for the end of its grace epoch.
   var freedSpace: [(space: FreedSpace, epoch: UInt64)] = []
+  /// Holes in the making, and when the next ones are to be made: `VolumeEngine+Punch.swift`.
+  var punches: [PunchedRun?]
+  var punchDue: MonotonicTime?
+  /// Until when a stop makes holes.
+  var stopPunchesUntil: MonotonicTime?
   var managementQueue: [ManagementOperation] = []
   /// The background (checkpoint, drops) waits for a node.
   var isBackgroundLoading = false
@@ -122,6 +127,8 @@ public final class VolumeEngine {
     commands = FixedQueue(minimumCapacity: configuration.commandSlots)
     answers = FixedQueue(minimumCapacity: requests * 4)
     statusRuns = Array(repeating: [], count: requests)
+    punches = Array(repeating: nil, count: configuration.punchesInFlight)
+    pool.punchesFreedSpace = configuration.punchesFreedSpace
   }
 
   // MARK: Entry points
@@ -169,6 +176,7 @@ public final class VolumeEngine {
     case .stagingWrite, .superblockWrite, .checkpointBarrier:
       checkpointCommandEnded(command, failed: failed)
     case .reserve: break
+    case .punch: punchEnded(command, failed: failed)
     }
     flushRun()
   }
@@ -186,6 +194,7 @@ public final class VolumeEngine {
     stepReclaim()
     stepCheckpoint()
     stepDrops()
+    stepPunches()
     startRoundIfDue()
     flushRun()
   }
@@ -201,6 +210,7 @@ public final class VolumeEngine {
         deadline, oldest.adding(milliseconds: configuration.journalDelayMilliseconds))
     }
     if let reclaimDeadline { deadline = min(deadline, reclaimDeadline) }
+    if let punchDeadline { deadline = min(deadline, punchDeadline) }
     return deadline == .distantFuture ? nil : deadline
   }
 
@@ -265,7 +275,8 @@ public final class VolumeEngine {
   /// happened before.
   func answer(_ r: RequestIndex, _ error: ExportError?) {
     if error != nil { counters.errors += 1 }
-    var answer = ExportAnswer(token: slots[r].request.token, error: error)
+    var answer = ExportAnswer(
+      token: slots[r].request.token, error: error, readsAsZeros: slots[r].readsAsZeros)
     if slots[r].request.operation == .blockStatus { attachExtents(of: r, to: &answer) }
     if slots[r].isParked { parkedRequests -= 1 }
     leaveVolume(slots[r].volume)

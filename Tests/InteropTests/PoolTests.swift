@@ -4,6 +4,43 @@ import Testing
 
 extension InteropTests {
   @Suite struct PoolTests {
+    // MARK: Space that comes back
+
+    /// What a discard and a deleted volume free goes back to the file system that holds the pool.
+    @Test func freedSpaceGoesBackToTheFilesUnderneath() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let empty = try heldBytes(server)
+      let disk = try server.connect("disk")
+      let bytes = StampedBytes.random(8 << 20, seed: 44)
+      for i in 0..<6 as Range<UInt64> { try disk.write(i << 23, bytes) }
+      try disk.flush()
+      let full = try heldBytes(server)
+      #expect(full >= empty + 48 << 20)
+      try disk.trim(0, 24 << 20)
+      try wait(for: server, toHoldAtMost: full - 20 << 20)
+      #expect(try disk.read(24 << 20, 8 << 20) == bytes)
+      try server.command(["volume", "delete", "\(server.pool)/disk"])
+      try wait(for: server, toHoldAtMost: empty + 4 << 20)
+    }
+
+    /// Bytes of the file system that the pool's files take.
+    private func heldBytes(_ server: LaminaServer) throws -> UInt64 {
+      try ["a.img", "b.img"].reduce(0) { sum, name in
+        var status = stat()
+        guard unsafe stat(server.folder.path(name), &status) == 0 else {
+          throw CocoaError(.fileReadNoSuchFile)
+        }
+        return sum + UInt64(status.st_blocks) * 512
+      }
+    }
+
+    private func wait(for server: LaminaServer, toHoldAtMost most: UInt64) throws {
+      let deadline = Date(timeIntervalSinceNow: 60)
+      while try heldBytes(server) > most, Date() < deadline { usleep(100_000) }
+      #expect(try heldBytes(server) <= most)
+    }
+
     // MARK: Starts that are refused
 
     @Test func aSecondServerIsToldWhoHoldsThePool() throws {

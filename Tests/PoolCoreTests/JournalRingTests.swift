@@ -94,7 +94,7 @@ import Testing
   @Test(arguments: [8, 16, 1024, 65536])
   func aQuarterOfAnyRingTakesABatchOfTheAdvisedSize(blockCount: Int) {
     let bytes = JournalRing.batchBytes(blockCount: blockCount, limit: 4 << 20)
-    #expect(bytes >= 2 * RecordFormat.maximumBytes)
+    #expect(bytes >= 9 * RecordFormat.maximumBytes)
     #expect(bytes <= 4 << 20)
     #expect(JournalRing.blocksAtMost(forRecordBytes: bytes) <= max(2, blockCount / 4))
   }

@@ -29,6 +29,7 @@ struct RigOptions {
     configuration.commandSlots = 1024
     configuration.nodeLoads = 8
     configuration.growsAhead = false
+    configuration.punchesFreedSpace = false
   }
 }
 

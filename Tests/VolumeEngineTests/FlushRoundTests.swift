@@ -35,6 +35,20 @@ import Testing
       rig.disks.log.map(\.operation) == [.flush, .flush, .write, .write, .flush, .flush])
   }
 
+  @Test func theSmallestRingServesAndNeverFills() {
+    var options = RigOptions()
+    options.journalBlocks = 8
+    options.recordBytes = JournalRing.batchBytes(blockCount: 8, limit: 1 << 20)
+    let rig = EngineRig(options)
+    let v = rig.createVolume(size: 64 << 20)
+    for i in 0..<200 as Range<UInt64> {
+      #expect(rig.write(v, at: i << 16, pattern(Int(i), 4096)) == nil)
+      if i % 3 == 0 { #expect(rig.run(.flush, v) == nil) }
+    }
+    #expect(rig.engine.statistics.checkpoints > 0)
+    expectSame(rig.read(v, at: 199 << 16, 4096), pattern(199, 4096))
+  }
+
   // write A                       round                          flush F
   //                               cut, barrier submitted
   // completes during the barrier

@@ -76,12 +76,13 @@ public final class JournalRing {
   }
 
   /// The record bytes that a batch may hold so that a quarter of a ring always takes it, and not
-  /// more than `limit`: what a `RecordBuffer` is made for. At least two of the longest records.
+  /// more than `limit`: what a `RecordBuffer` is made for. At least nine of the longest records,
+  /// which two blocks, a quarter of the smallest ring, always take.
   public static func batchBytes(blockCount: Int, limit: Int) -> Int {
     let quarter = blockCount / 4
     let bytes =
       (quarter - 1) * (FormatConstants.journalPayloadBytes - RecordFormat.maximumBytes + 1)
-    return min(limit, max(bytes, 2 * RecordFormat.maximumBytes))
+    return min(limit, max(bytes, 9 * RecordFormat.maximumBytes))
   }
 
   /// Blocks that may be written before a checkpoint completes.

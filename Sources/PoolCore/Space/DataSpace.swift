@@ -7,7 +7,8 @@ import StorageUnits
 /// no decision holds it, and the quarantine of its last use is over. Nothing else frees space.
 @safe final class DataSpace {
   @safe final class Segment {
-    /// One bit for each usable extent, as far as `isKnown`; then one for each in quarantine.
+    /// One bit for each usable extent, as far as `isKnown`; then one for each in quarantine; then
+    /// one for each usable extent whose file space is to be given back: `DataSpace+Punch.swift`.
     private let words: UnsafeMutablePointer<UInt64>
     /// The bits are known: the count page was looked at.
     var isKnown = false
@@ -19,9 +20,16 @@ import StorageUnits
     var current: DeltaBox?
     var frozen: DeltaBox?
 
+    /// Usable extents whose file space is to be given back.
+    private(set) var punchableCount = 0
+    /// The segment stands in the queue of those with punchable extents.
+    var isQueuedForPunch = false
+    /// It is among the segments that a checkpoint would make free.
+    var isCountedEmpty = false
+
     init() {
-      unsafe words = .allocate(capacity: 32)
-      unsafe words.initialize(repeating: 0, count: 32)
+      unsafe words = .allocate(capacity: 48)
+      unsafe words.initialize(repeating: 0, count: 48)
     }
 
     deinit { unsafe words.deallocate() }
@@ -34,12 +42,17 @@ import StorageUnits
     func setUsable(_ index: Int, _ value: Bool) {
       precondition(index >= 0 && index < 1024)
       let bit: UInt64 = 1 << UInt64(index & 63)
-      if value { unsafe words[index >> 6] |= bit } else { unsafe words[index >> 6] &= ~bit }
+      if value {
+        unsafe words[index >> 6] |= bit
+      } else {
+        unsafe words[index >> 6] &= ~bit
+        forgetPunch(index)
+      }
     }
 
     func isInQuarantine(_ index: Int) -> Bool {
       precondition(index >= 0 && index < 1024)
-      return unsafe words[16 + index >> 6] & 1 << UInt64(index & 63) != 0
+      return unsafe words[16 + (index >> 6)] & 1 << UInt64(index & 63) != 0
     }
 
     func quarantine(_ freed: FreedExtents) {
@@ -61,6 +74,25 @@ import StorageUnits
         count += bits.nonzeroBitCount
       }
       return count
+    }
+
+    func isPunchable(_ index: Int) -> Bool {
+      precondition(index >= 0 && index < 1024)
+      return unsafe words[32 + (index >> 6)] & 1 << UInt64(index & 63) != 0
+    }
+
+    func markPunchable(_ freed: FreedExtents) {
+      for i in 0..<16 {
+        precondition(unsafe words[32 + i] & freed.bits[i] == 0, "freed twice")
+        unsafe words[32 + i] |= freed.bits[i]
+      }
+      punchableCount += freed.count
+    }
+
+    func forgetPunch(_ index: Int) {
+      guard isPunchable(index) else { return }
+      unsafe words[32 + (index >> 6)] &= ~(1 << UInt64(index & 63))
+      punchableCount -= 1
     }
 
     /// The first usable extent in `from ..< limit`.
@@ -91,18 +123,23 @@ import StorageUnits
     static func index(_ usable: Int) -> Int { Int.bitWidth - 1 - usable.leadingZeroBitCount }
   }
 
-  private let table: SegmentTable
-  private var segments: [Segment?]
+  let table: SegmentTable
+  private(set) var segments: [Segment?]
   /// Segments with changes after the last cut.
   private(set) var touched: [UInt32] = []
   private(set) var frozenSegments: [UInt32] = []
   private(set) var usableCount = 0
-  /// Extents whose count is zero in a durable image and whose quarantine is not over.
-  private(set) var quarantinedCount = 0
+  /// Extents whose count is zero in a durable image and whose quarantine is not over, or whose file
+  /// space is being given back.
+  var quarantinedCount = 0
   private var usableByDevice: [UInt16: Int] = [:]
   private var buckets: Buckets
-  /// Segments all of whose extents are usable.
+  /// Segments that a checkpoint would make free.
   private var emptySegments = 0
+  /// Freed extents are remembered until their file space was given back.
+  var remembersFreed = false
+  /// Segments with punchable extents, some without any longer.
+  var punchQueue: [UInt32] = []
   /// Names that were taken away since the last cut, and before it in the checkpoint being written.
   private var releases = 0
   private var frozenReleases = 0
@@ -129,18 +166,25 @@ import StorageUnits
   var deltaBytes: Int { (touched.count + frozenSegments.count) * CountDeltas.bytes }
 
   /// Every change of how many extents of a segment are usable.
-  private func setUsableCount(_ segment: Int, _ count: Int) {
+  func setUsableCount(_ segment: Int, _ count: Int) {
     let state = state(segment)
     let old = state.usableCount
     if old == count { return }
     state.usableCount = count
     usableCount += count - old
-    if count == table.extents { emptySegments += 1 }
-    if old == table.extents { emptySegments -= 1 }
+    countIfEmpty(state)
     if let device = table.entries[segment].place?.device.index {
       usableByDevice[device, default: 0] += count - old
     }
     if count > old { enqueue(segment, count) }
+  }
+
+  /// A segment becomes free only once its file space was given back.
+  func countIfEmpty(_ state: Segment) {
+    let isEmpty = state.usableCount == table.extents && state.punchableCount == 0
+    if isEmpty == state.isCountedEmpty { return }
+    state.isCountedEmpty = isEmpty
+    emptySegments += isEmpty ? 1 : -1
   }
 
   private func enqueue(_ segment: Int, _ usable: Int) {
@@ -180,7 +224,7 @@ import StorageUnits
 
   func usable(on device: DeviceIndex) -> Int { usableByDevice[device.index] ?? 0 }
 
-  private func state(_ segment: Int) -> Segment {
+  func state(_ segment: Int) -> Segment {
     guard let state = segments[segment] else { preconditionFailure("not a data segment") }
     return state
   }
@@ -212,7 +256,7 @@ import StorageUnits
 
   func isEmpty(_ segment: Int) -> Bool {
     let state = state(segment)
-    return state.usableCount == table.extents && state.current == nil && state.frozen == nil
+    return state.isCountedEmpty && state.current == nil && state.frozen == nil
   }
 
   func usableCount(in segment: Int) -> Int { state(segment).usableCount }
@@ -353,6 +397,7 @@ import StorageUnits
     let state = state(segment)
     let count = state.release(freed)
     quarantinedCount -= count
+    if remembersFreed { notePunchable(freed) }
     setUsableCount(segment, state.usableCount + count)
   }
 

@@ -13,18 +13,25 @@ struct JournalReading {
   private var stream: JournalStream { superblock.streams[0] }
   private var places: [DevicePlace] { [stream.place, stream.secondPlace].compactMap { $0 } }
 
-  /// Reads every block of the ring in every place and finds the chain that is to be replayed.
+  /// Reads the ring in every place and finds the chain that is to be replayed.
+  ///
+  /// A pool that was closed has nothing to replay. Its first blocks are read all the same: a start
+  /// that its superblock does not know of would have begun there, and the superblock would be an
+  /// old one.
   func chain() throws(PoolOpeningError) -> JournalChain {
     for place in places where !devices.contains(place, blockCount: UInt64(stream.blockCount)) {
       throw .superblockContradictsDevices("the journal lies on no device")
     }
+    let blockCount =
+      superblock.isOpen
+      ? Int(stream.blockCount) : min(Self.chunkBlocks, Int(stream.blockCount))
     var scan = JournalScan(superblock: superblock)
     let memory = AlignedMemory(byteCount: Self.chunkBlocks * 4096)
     for (number, place) in places.enumerated() {
       let device = devices.device(place.device)
       var position = 0
-      while position < Int(stream.blockCount) {
-        let count = min(Self.chunkBlocks, Int(stream.blockCount) - position)
+      while position < blockCount {
+        let count = min(Self.chunkBlocks, blockCount - position)
         let from = place.advanced(byBlocks: UInt64(position)).byteOffset
         let isRead: Bool
         do throws(DeviceError) {

@@ -88,6 +88,10 @@ struct TableReading {
 
   private func checkPlaces(_ entries: [SegmentEntry]) throws(PoolOpeningError) {
     let blocks = UInt64(1) << UInt64(superblock.segmentShift)
+    // Address 0 means "none": it must never be given out.
+    if entries[0].segmentClass == .data || entries[0].segmentClass == .lent {
+      throw .superblockContradictsDevices("segment 0 is not for nodes")
+    }
     for (index, entry) in entries.enumerated() {
       for place in [entry.place, entry.secondPlace].compactMap({ $0 })
       where !devices.contains(place, blockCount: blocks) {
