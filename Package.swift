@@ -45,6 +45,12 @@ let package = Package(
     room("NBDTarget", ["StorageUnits", "BlockExport"]),
     room("DiskSimulation", ["StorageUnits", "BlockIO"]),
     room("PoolInspection", ["StorageUnits", "DiskFormat", "BlockIO"]),
+    room(
+      "CrashExploration",
+      [
+        "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "BlockExport",
+        "DiskSimulation", "PoolInspection",
+      ]),
     room("Management", ["StorageUnits"]),
     room(
       "ManagementHTTP",
@@ -80,7 +86,7 @@ let package = Package(
       "VolumeEngineTests",
       [
         "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "BlockExport",
-        "DiskSimulation", "PoolInspection",
+        "DiskSimulation", "PoolInspection", "CrashExploration",
       ]),
     tests(
       "NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits", "CAllocationCounter"]),

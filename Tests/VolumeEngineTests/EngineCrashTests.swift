@@ -1,4 +1,5 @@
 import BlockIO
+import CrashExploration
 import DiskFormat
 import DiskSimulation
 import PoolInspection
@@ -16,7 +17,7 @@ import VolumeEngine
 @Suite struct EngineCrashTests {
   @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
   func noCrashLosesWhatWasPromised(seed: UInt64) throws {
-    var options = CrashTestMedia.Options()
+    var options = SimulatedMedia.Options()
     if seed % 3 == 0 { options.deviceBytes = [36 << 20] }
     if seed % 3 == 2 { options.logicalBlockBytes = 4096 }
     if seed % 2 == 0 { options.journalBlocks = 20 }
@@ -27,7 +28,7 @@ import VolumeEngine
   /// of its I/Os in turn. The member must never be taken for an old copy.
   @Test func aTornSuperblockAndACrashOfTheNextStartDoNotLoseAMember() throws {
     // A start, so that both slots have been written.
-    let first = try CrashTestServer(try CrashTestMedia.create(CrashTestMedia.Options()), seed: 1)
+    let first = try SimulatedServer(try SimulatedMedia.create(SimulatedMedia.Options()), seed: 1)
     var media = first.media()
     media.cutPower(UniformCrash.allAbsent)
     let newest = try #require(PoolInspector.inspect(devices: media.devices).superblock?.sequence)
@@ -39,7 +40,7 @@ import VolumeEngine
     while !isThrough {
       for seed in 0..<6 as Range<UInt64> {
         var copy = media.fork()
-        do { _ = try CrashTestServer(copy, seed: 1, crashAfter: limit) } catch {}
+        do { _ = try SimulatedServer(copy, seed: 1, crashAfter: limit) } catch {}
         isThrough = !copy.devices[0].crashPoint.isReached
         if seed == 0 {
           copy.cutPower(UniformCrash.allWhole)
@@ -47,7 +48,7 @@ import VolumeEngine
           copy.cutPower(SeededCrash(seed: seed << 20 | UInt64(limit)))
         }
         #expect(throws: Never.self, "seed \(seed), interrupted after \(limit)") {
-          _ = try CrashTestServer(copy, seed: 2)
+          _ = try SimulatedServer(copy, seed: 2)
         }
       }
       limit += 1
@@ -76,32 +77,32 @@ import VolumeEngine
   }
 
   /// What a history finds on devices that `damage` has made unreliable.
-  private func exploreDamaged(_ damage: (CrashTestServer) -> Void) throws -> [String] {
-    let server = try CrashTestServer(try CrashTestMedia.create(CrashTestMedia.Options()), seed: 1)
+  private func exploreDamaged(_ damage: (SimulatedServer) -> Void) throws -> [String] {
+    let server = try SimulatedServer(try SimulatedMedia.create(SimulatedMedia.Options()), seed: 1)
     damage(server)
-    let history = CrashTestHistory(server, CrashTestExpectation(), seed: 1)
+    let history = RandomHistory(server, CrashExpectation(), seed: 1)
     var events: UInt64 = 0
     var problems: [String] = []
     server.atEvent = {
       events += 1
       guard problems.isEmpty else { return }
-      problems += Self.crash(server, history.expectationNow(), seed: events)
+      problems += Self.crash(server, history.session.expectation, seed: events)
     }
     for _ in 0..<300 where problems.isEmpty && history.problems.isEmpty { history.step() }
     return problems + history.problems
   }
 
   private func explore(
-    seed: UInt64, _ options: CrashTestMedia.Options, steps: Int, crashEvery: UInt64
+    seed: UInt64, _ options: SimulatedMedia.Options, steps: Int, crashEvery: UInt64
   ) throws {
-    let server = try CrashTestServer(try CrashTestMedia.create(options), seed: seed)
-    let history = CrashTestHistory(server, CrashTestExpectation(), seed: seed)
+    let server = try SimulatedServer(try SimulatedMedia.create(options), seed: seed)
+    let history = RandomHistory(server, CrashExpectation(), seed: seed)
     var events: UInt64 = 0
     var problems: [String] = []
     server.atEvent = {
       events += 1
       guard problems.isEmpty, events % crashEvery == 0 else { return }
-      let expectation = history.expectationNow()
+      let expectation = history.session.expectation
       let found = Self.crash(server, expectation, seed: seed << 32 | events)
       problems += found.map { "seed \(seed), event \(events): \($0)" }
     }
@@ -121,7 +122,7 @@ import VolumeEngine
 
   /// Crashes copies of the server's media, by power and by kill, and says what is wrong then.
   private static func crash(
-    _ server: CrashTestServer, _ expectation: CrashTestExpectation, seed: UInt64
+    _ server: SimulatedServer, _ expectation: CrashExpectation, seed: UInt64
   ) -> [String] {
     var cut = server.media()
     cut.cutPower(SeededCrash(seed: seed))
@@ -132,7 +133,7 @@ import VolumeEngine
   }
 
   private static func recover(
-    _ media: CrashTestMedia, _ expectation: CrashTestExpectation,
+    _ media: SimulatedMedia, _ expectation: CrashExpectation,
     after ending: ReferenceModel.Ending, seed: UInt64
   ) -> [String] {
     var media = media
@@ -144,23 +145,23 @@ import VolumeEngine
       return [problem]
     }
     do {
-      let server = try CrashTestServer(media, seed: seed)
+      let server = try SimulatedServer(media, seed: seed)
       let problems = expectation.compare(with: server, after: ending)
       guard problems.isEmpty else { return problems }
       if random.oneIn(4) { return goOn(server, expectation, &random) }
       var again = server.media()
       again.cutPower(UniformCrash.allAbsent)
-      let second = try CrashTestServer(again, seed: seed + 1)
+      let second = try SimulatedServer(again, seed: seed + 1)
       return expectation.compare(with: second, after: .powerCut).map { "second: \($0)" }
     } catch { return ["cannot be opened: \(error)"] }
   }
 
   /// A start that is interrupted itself, after some I/O, in the way that keeps the tail or not.
   private static func crashRecovery(
-    of media: inout CrashTestMedia, _ ending: ReferenceModel.Ending, _ random: inout SeededRandom
+    of media: inout SimulatedMedia, _ ending: ReferenceModel.Ending, _ random: inout SeededRandom
   ) -> String? {
     do {
-      _ = try CrashTestServer(
+      _ = try SimulatedServer(
         media, seed: random.next(), crashAfter: random.below(random.oneIn(2) ? 200 : 40))
       // It got through: the tail is new, as after any start.
       return nil
@@ -177,9 +178,9 @@ import VolumeEngine
 
   /// The recovered pool is used, stopped and recounted.
   private static func goOn(
-    _ server: CrashTestServer, _ expectation: CrashTestExpectation, _ random: inout SeededRandom
+    _ server: SimulatedServer, _ expectation: CrashExpectation, _ random: inout SeededRandom
   ) -> [String] {
-    let history = CrashTestHistory(server, expectation, seed: random.next())
+    let history = RandomHistory(server, expectation, seed: random.next())
     for _ in 0..<20 { history.step() }
     history.settle()
     guard history.problems.isEmpty else { return history.problems.map { "afterwards: \($0)" } }

@@ -1,47 +1,58 @@
-import BlockExport
+public import BlockExport
 import BlockIO
 import DiskFormat
-import DiskSimulation
+public import DiskSimulation
 import PoolCore
-import StorageUnits
-import VolumeEngine
+public import StorageUnits
+public import VolumeEngine
 
 /// A server on simulated media: opens the pool as a start does and drives the engine.
-@safe final class CrashTestServer {
-  let disks: SimulatedDisks
-  let engine: VolumeEngine
-  let report: PoolOpening.Report
-  private(set) var clock = SimulatedClock(now: MonotonicTime(nanoseconds: 1_000_000_000))
+@safe public final class SimulatedServer {
+  public let disks: SimulatedDisks
+  public let engine: VolumeEngine
+  public let report: PoolOpening.Report
+  public private(set) var clock = SimulatedClock(
+    now: MonotonicTime(nanoseconds: 1_000_000_000))
+  /// In which order commands in flight complete.
+  public var completionOrder = CompletionOrder.drawn
   /// Called after each command was given to a device and after each completion that a device made
   /// of one, before the engine hears of it: the points at which a crash can be told apart.
-  var atEvent: () -> Void = {}
+  public var atEvent: () -> Void = {}
   /// Called with each answer.
-  var answered: (ExportAnswer) -> Void = { _ in }
-  var managementAnswered: (ManagementAnswer) -> Void = { _ in }
+  public var answered: (ExportAnswer) -> Void = { _ in }
+  public var managementAnswered: (ManagementAnswer) -> Void = { _ in }
 
   private let tailMemory: UnsafeMutableRawBufferPointer
   private let boot: UInt64
 
+  public enum CompletionOrder: String, CaseIterable, Hashable, Sendable {
+    /// Drawn from the seed; a few are laggards.
+    case drawn
+    /// In order of submission.
+    case oldestFirst
+    /// The last one submitted first.
+    case newestFirst
+  }
+
   /// Opens the pool on `media`, whose devices it uses and changes from then on. `crashAfter`: the
   /// start is interrupted after so many I/Os.
-  init(
-    _ media: CrashTestMedia, seed: UInt64, crashAfter limit: Int? = nil
+  public init(
+    _ media: SimulatedMedia, seed: UInt64, settings: ServerSettings = .roomy,
+    crashAfter limit: Int? = nil
   ) throws(PoolOpeningError) {
     disks = SimulatedDisks(devices: media.devices, seed: seed)
     boot = media.boot
     unsafe tailMemory = .allocate(byteCount: media.tail.count, alignment: 4096)
     unsafe tailMemory.copyBytes(from: media.tail)
     disks.crashPoint.limit = limit
-    let opening = Opening(host: "test", process: 2, at: 2)
+    let bootID = StorageUUID(high: 0xB007, low: media.boot)
     let opened: PoolOpening.Opened
     do throws(PoolOpeningError) {
       opened = try unsafe PoolOpening.open(
         media.devices,
         settings: PoolOpening.Settings(
-          bounds: PoolBounds(
-            nodeCacheBytes: 1 << 20, dirtyNodeBytes: 256 << 10, countDeltaBytes: 128 << 10),
-          recordBytes: CrashTestMedia.recordBytes, logNonce: seed ^ media.boot, opening: opening,
-          bootID: StorageUUID(high: 0xB007, low: media.boot)),
+          bounds: settings.bounds, recordBytes: settings.recordBytes,
+          logNonce: seed ^ media.boot, opening: settings.opening, bootID: bootID),
         tail: UnsafeRawBufferPointer(tailMemory))
     } catch {
       unsafe tailMemory.deallocate()
@@ -51,30 +62,22 @@ import VolumeEngine
     report = opened.report
     let tail = unsafe TailRing(
       memory: tailMemory, pool: opened.pool.uuid, logGeneration: opened.journal.logGeneration,
-      bootID: StorageUUID(high: 0xB007, low: media.boot))
-    var configuration = EngineConfiguration(opening: opening)
-    configuration.requestSlots = 32
-    configuration.parkedRequests = 8
-    configuration.commandSlots = 512
-    configuration.bounceExtents = 4
-    configuration.nodeLoads = 4
-    configuration.stagingBuffers = 2
-    configuration.stagingBytes = 64 << 10
+      bootID: bootID)
     engine = VolumeEngine(
-      pool: opened.pool, configuration: configuration, journal: opened.journal, tail: tail)
+      pool: opened.pool, configuration: settings.engine, journal: opened.journal, tail: tail)
   }
 
   deinit { unsafe tailMemory.deallocate() }
 
   /// A copy of everything that would outlive the server if it ended now.
-  func media() -> CrashTestMedia {
-    CrashTestMedia(
+  public func media() -> SimulatedMedia {
+    SimulatedMedia(
       devices: disks.devices.map { $0.fork() }, tail: unsafe [UInt8](tailMemory), boot: boot)
   }
 
   // MARK: Driving
 
-  func turn() {
+  public func turn() {
     engine.turn(now: clock.now)
     collect()
   }
@@ -88,10 +91,17 @@ import VolumeEngine
     while let answer = engine.nextManagementAnswer() { managementAnswered(answer) }
   }
 
-  /// One completion, drawn from the seed; false if nothing is in flight.
+  /// One completion, of the command that `completionOrder` says; false if nothing is in flight.
   @discardableResult
-  func completeOne() -> Bool {
-    guard let completion = disks.completeOne() else { return false }
+  public func completeOne() -> Bool {
+    let completion =
+      switch completionOrder {
+      case .drawn: disks.completeOne()
+      case .oldestFirst: disks.inFlightCount > 0 ? disks.complete(at: 0) : nil
+      case .newestFirst:
+        disks.inFlightCount > 0 ? disks.complete(at: disks.inFlightCount - 1) : nil
+      }
+    guard let completion else { return false }
     atEvent()
     engine.complete(completion)
     collect()
@@ -99,18 +109,18 @@ import VolumeEngine
     return true
   }
 
-  func advance(milliseconds: UInt64) {
+  public func advance(milliseconds: UInt64) {
     clock.advance(milliseconds: milliseconds)
     turn()
   }
 
   /// Runs until nothing is in flight and nothing is to do at once.
-  func settle() {
+  public func settle() {
     repeat { turn() } while completeOne() || engine.nextDeadline.map { $0 <= clock.now } == true
   }
 
   /// False if no slot is free.
-  func submit(_ request: ExportRequest) -> Bool {
+  public func submit(_ request: ExportRequest) -> Bool {
     guard engine.submit(request) else { return false }
     collect()
     return true
@@ -119,7 +129,7 @@ import VolumeEngine
   // MARK: One after the other
 
   /// What a volume holds from `firstSector` on; nil if it cannot be read.
-  func read(_ volume: VolumeID, sectors: Range<UInt64>) -> [UInt8]? {
+  public func read(_ volume: VolumeID, sectors: Range<UInt64>) -> [UInt8]? {
     let start = sectors.lowerBound / 8 * 8
     let buffer = RequestBuffer(sectors: start..<sectors.upperBound)
     var error: ExportError?
@@ -136,37 +146,11 @@ import VolumeEngine
   }
 
   /// Stops as SIGTERM does; whether the stop ended well.
-  func stop() -> Bool {
+  public func stop() -> Bool {
     var result: ManagementResult?
     managementAnswered = { result = $0.result }
     engine.stop(token: 0)
     settle()
     return result == .done
   }
-}
-
-/// The buffer of a request: whole blocks around its sectors.
-@safe final class RequestBuffer {
-  private let base: UnsafeMutableRawPointer
-  private let firstSector: UInt64
-
-  init(sectors: Range<UInt64>) {
-    firstSector = sectors.lowerBound / 8 * 8
-    let count = Int((sectors.upperBound + 7) / 8 * 8 - firstSector) * 512
-    unsafe base = .allocate(byteCount: count, alignment: 4096)
-    unsafe base.initializeMemory(as: UInt8.self, repeating: 0xEE, count: count)
-  }
-
-  deinit { unsafe base.deallocate() }
-
-  func pointer(toSector sector: UInt64) -> UnsafeMutableRawPointer {
-    unsafe base + Int(sector - firstSector) * 512
-  }
-
-  func memory(of sectors: Range<UInt64>) -> UnsafeMutableRawBufferPointer {
-    unsafe UnsafeMutableRawBufferPointer(
-      start: pointer(toSector: sectors.lowerBound), count: sectors.count * 512)
-  }
-
-  func bytes(of sectors: Range<UInt64>) -> [UInt8] { unsafe [UInt8](memory(of: sectors)) }
 }

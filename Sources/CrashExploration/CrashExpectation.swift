@@ -1,18 +1,29 @@
 import BlockExport
-import DiskSimulation
-import PoolInspection
-import StorageUnits
+public import DiskSimulation
+public import StorageUnits
 import VolumeEngine
 
 /// What must be found after a crash, and how it is looked for.
-struct CrashTestExpectation {
-  var model = ReferenceModel()
-  var names: [VolumeID: String] = [:]
-  /// Creations that were not answered: the volume may be there.
-  var creationsInFlight: [(name: String, sizeBytes: UInt64)] = []
+public struct CrashExpectation {
+  public var model = ReferenceModel()
+  public var names: [VolumeID: String] = [:]
+  /// Creations that were not answered, by token: the volume may be there.
+  public var creationsInFlight: [UInt64: Creation] = [:]
 
-  /// The parts of a volume that histories touch.
-  static func windows(sizeBytes: UInt64) -> [Range<UInt64>] {
+  public struct Creation: Hashable, Sendable {
+    public var name: String
+    public var sizeBytes: UInt64
+  }
+
+  public init() {}
+
+  /// The volumes that surely exist, in order.
+  public var certainVolumes: [VolumeID] {
+    model.volumeIDs.filter { model.existence(of: $0) == .certain }
+  }
+
+  /// The parts of a volume that histories touch, in sectors of 512 bytes.
+  public static func windows(sizeBytes: UInt64) -> [Range<UInt64>] {
     let sectors = sizeBytes / 512
     guard sectors > 4096 else { return [0..<sectors] }
     return [0, 168 * 128 - 40, 3000 * 128, sectors - 300].map { $0..<min($0 + 1000, sectors) }
@@ -20,16 +31,16 @@ struct CrashTestExpectation {
 
   /// Compares a server that has recovered with what must be there, and takes what was found as
   /// what there is. Returns what is wrong.
-  mutating func compare(
-    with server: CrashTestServer, after ending: ReferenceModel.Ending
+  public mutating func compare(
+    with server: SimulatedServer, after ending: ReferenceModel.Ending
   ) -> [String] {
     var problems: [String] = []
-    for (name, size) in creationsInFlight {
-      guard let export = server.engine.export(named: name) else { continue }
-      model.volumeCreated(export.volume, sizeBytes: size)
-      names[export.volume] = name
+    for creation in creationsInFlight.values {
+      guard let export = server.engine.export(named: creation.name) else { continue }
+      model.volumeCreated(export.volume, sizeBytes: creation.sizeBytes)
+      names[export.volume] = creation.name
     }
-    creationsInFlight = []
+    creationsInFlight = [:]
     var found: Set<String> = []
     for id in model.volumeIDs {
       guard let name = names[id] else { continue }
@@ -50,7 +61,7 @@ struct CrashTestExpectation {
   }
 
   private mutating func compareContents(
-    of id: VolumeID, with server: CrashTestServer, after ending: ReferenceModel.Ending
+    of id: VolumeID, with server: SimulatedServer, after ending: ReferenceModel.Ending
   ) -> [String] {
     var problems: [String] = []
     for window in Self.windows(sizeBytes: model.sizeBytes(of: id)) {
@@ -67,16 +78,5 @@ struct CrashTestExpectation {
       }
     }
     return problems
-  }
-}
-
-extension CrashTestMedia {
-  /// What a recount of the devices finds; notices (a superblock copy that a crash tore) left out
-  /// unless the pool was closed.
-  func inspect(isClosed: Bool = false) -> [String] {
-    let findings = PoolInspector.inspect(devices: devices).findings
-    return findings.filter { isClosed || $0.severity > .notice }.prefix(5).map {
-      "inspection: \($0.problem) at \($0.place)"
-    }
   }
 }

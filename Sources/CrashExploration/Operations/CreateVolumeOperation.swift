@@ -1,0 +1,51 @@
+import DiskFormat
+public import DiskSimulation
+import StorageUnits
+import VolumeEngine
+
+/// The administrator creates a volume, under a name that no volume has.
+public struct CreateVolumeOperation: HostOperation {
+  public var sizeBytes: UInt64
+
+  public init(sizeBytes: UInt64) { self.sizeBytes = sizeBytes }
+
+  public static let weight = 4
+  /// Random histories keep at most so many volumes.
+  private static let mostVolumes = 5
+  /// Sizes of volumes: odd ones, one with large blocks' worth of tail, a wide one.
+  private static let sizes: [UInt64] = [512, 528 << 10, 263 << 10, 529 * 512, 2 << 30]
+
+  public static func draw(
+    _ random: inout SeededRandom, in session: HostSession
+  ) -> CreateVolumeOperation? {
+    guard session.expectation.creationsInFlight.count < 2,
+      session.expectation.certainVolumes.count < mostVolumes
+    else { return nil }
+    return CreateVolumeOperation(sizeBytes: sizes[random.below(sizes.count)])
+  }
+
+  public func issue(in session: HostSession) {
+    let (name, number) = session.freshName()
+    let creation = CrashExpectation.Creation(name: name, sizeBytes: sizeBytes)
+    var key: UInt64 = 0
+    session.manage {
+      key = $1
+      session.expectation.creationsInFlight[key] = creation
+      $0.createVolume(
+        VolumeRecord(
+          id: VolumeID(0), uuid: StorageUUID(high: number, low: 1), name: name,
+          sizeBytes: sizeBytes, logicalBlockBytes: 512, createdAt: 0, fullPolicy: .error),
+        token: $1)
+    } answered: { session, result in
+      session.expectation.creationsInFlight[key] = nil
+      guard case .created(let id) = result else {
+        session.note(problem: "create ended with \(result)")
+        return
+      }
+      session.expectation.model.volumeCreated(id, sizeBytes: creation.sizeBytes)
+      session.expectation.names[id] = creation.name
+    }
+  }
+
+  public var description: String { "create \(sizeBytes)" }
+}
