@@ -26,6 +26,8 @@ import StorageUnits
   var pendingCommands = 0
   /// The superblocks say that the pool was stopped in good order.
   var closes = false
+  /// The checkpoint before the closing one has been asked for.
+  var isPrepared = false
   /// Management operations that wait for the next checkpoint, and for the one in work.
   var nextTokens: [UInt64] = []
   var tokens: [UInt64] = []

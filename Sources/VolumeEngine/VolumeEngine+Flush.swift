@@ -100,18 +100,26 @@ extension VolumeEngine {
   }
 
   private func dataIsDurable() {
-    if round.batch == nil { finishRound() } else { writeBatch() }
+    if round.batch == nil && !needsMark { finishRound() } else { writeBatch() }
   }
+
+  /// Data was made durable under a superblock that no journal block names yet. Should a member come
+  /// back as it was before that superblock, nothing else would tell it from one that a crash left
+  /// without it:
+  ///
+  ///     disk 0: superblock 8    overwrites, flushed       8
+  ///     disk 1: superblock 8    overwrites, flushed       7, an old copy: the overwrites are lost
+  private var needsMark: Bool { devices.count > 1 && !journal.isSuperblockNamed }
 
   /// Lays the batch into the journal. Where the ring is full, a checkpoint makes room; if that
   /// covers the whole batch, nothing needs to be written any more.
   private func writeBatch() {
-    guard let batch = round.batch else { return finishRound() }
+    if round.batch == nil && !needsMark { return finishRound() }
     guard ioSlots.freeCount >= 4 else {
       round.phase = .waitingForJournal
       return
     }
-    guard let append = unsafe journal.encode(batch, into: round.blocks) else {
+    guard let append = encodeBatch() else {
       round.phase = .waitingForJournal
       checkpointing.isWanted = true
       return
@@ -120,6 +128,11 @@ extension VolumeEngine {
     round.phase = .journalWrite
     writeSpan(append.head)
     if let wrapped = append.wrapped { writeSpan(wrapped) }
+  }
+
+  private func encodeBatch() -> JournalAppend? {
+    guard let batch = round.batch else { return unsafe journal.encodeMark(into: round.blocks) }
+    return unsafe journal.encode(batch, into: round.blocks)
   }
 
   private func writeSpan(_ span: JournalSpan) {

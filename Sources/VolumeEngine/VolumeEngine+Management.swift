@@ -201,8 +201,11 @@ extension VolumeEngine: ExportDirectory {
       managementAnswers.append(ManagementAnswer(token: token, result: .done))
       return true
     }
+    // Two checkpoints: what the closing one shows is on every member before it says "closed", so a
+    // member that lacks it cannot be an old copy.
     pool.giveBackRuns()
-    checkpointing.closes = true
+    checkpointing.closes = checkpointing.isPrepared
+    checkpointing.isPrepared = true
     checkpointing.isWanted = true
     return false
   }

@@ -10,7 +10,8 @@ public import StorageUnits
 /// - A block is overwritten only when a completed checkpoint no longer needs it.
 /// - One batch at a time is on its way: what a block says of durability is then true of every
 ///   block before its batch.
-/// - Blocks name the newest superblock that is *durable on every member*. One that is still being
+/// - Blocks name the newest superblock that is *durable on every member*; a durable block that does
+///   tells a start that a member without that superblock is an old copy. One that is still being
 ///   written may be gone after a crash, and a start refuses a superblock older than one that was
 ///   named.
 ///
@@ -31,6 +32,9 @@ public final class JournalRing {
   public private(set) var durableThrough: UInt64 = 0
   /// The number of the first record of the next batch.
   public private(set) var nextRecord: RecordNumber
+
+  /// A durable block names the newest superblock.
+  public private(set) var isSuperblockNamed = false
 
   private let pool: UInt64
   private let stream: UInt8
@@ -123,6 +127,18 @@ public final class JournalRing {
     return append(from: first)
   }
 
+  /// Lays a block without records into `blocks`, for a flush that has none but must be able to tell
+  /// old members later. Otherwise as `encode`.
+  public func encodeMark(into blocks: UnsafeMutableRawBufferPointer) -> JournalAppend? {
+    precondition(!isBatchOnItsWay, "one round at a time")
+    guard freeBlocks > 0 else { return nil }
+    let first = nextSequence
+    unsafe seal(
+      UnsafeRawBufferPointer(start: nil, count: 0), count: 0,
+      into: UnsafeMutableRawBufferPointer(rebasing: blocks[..<FormatConstants.blockBytes]))
+    return append(from: first)
+  }
+
   /// The next block: a header, then these records.
   private func seal(
     _ records: UnsafeRawBufferPointer, count: Int, into block: UnsafeMutableRawBufferPointer
@@ -188,7 +204,8 @@ public final class JournalRing {
       beforeEnd < count
       ? span(memoryBlock: beforeEnd, ringBlock: 0, blockCount: count - beforeEnd) : nil
     return JournalAppend(
-      firstSequence: first, lastSequence: nextSequence - 1, head: head, wrapped: tail)
+      firstSequence: first, lastSequence: nextSequence - 1,
+      superblockSequence: superblockSequence, head: head, wrapped: tail)
   }
 
   private func span(memoryBlock: Int, ringBlock: Int, blockCount: Int) -> JournalSpan {
@@ -203,6 +220,7 @@ public final class JournalRing {
   public func batchDurable(_ append: JournalAppend) {
     precondition(append.lastSequence + 1 == nextSequence)
     durableThrough = append.lastSequence
+    isSuperblockNamed = append.superblockSequence == superblockSequence
   }
 
   // MARK: Checkpoints
@@ -244,6 +262,7 @@ public final class JournalRing {
     checksumBeforeNeeded = first.previousChecksum
     superblockSequence = superblock.sequence
     checkpointSequence = superblock.checkpointSequence
+    isSuperblockNamed = false
   }
 }
 
@@ -257,6 +276,8 @@ public final class JournalRing {
 @frozen public struct JournalAppend: Hashable, Sendable {
   public var firstSequence: UInt64
   public var lastSequence: UInt64
+  /// The superblock that its blocks name.
+  public var superblockSequence: UInt64
   public var head: JournalSpan
   /// What goes to the ring's start where the batch goes past its end.
   public var wrapped: JournalSpan?

@@ -25,6 +25,8 @@ public struct JournalScan {
   private var findings: [[Finding?]]
   /// The newest superblock that a block of any log generation names.
   private var newestSuperblock: UInt64
+  /// The newest superblock that was durable on every member, as far as blocks tell; 0 if none does.
+  public private(set) var namedSuperblock: UInt64 = 0
   /// By sequence that was said to be durable, the block that says most.
   private var durableThrough: UInt64 = 0
   private var durableSaidBy: UInt64 = 0
@@ -49,6 +51,7 @@ public struct JournalScan {
       (header.sequence - 1) % UInt64(stream.blockCount) == UInt64(position)
     else { return }
     newestSuperblock = max(newestSuperblock, header.superblockSequence)
+    namedSuperblock = max(namedSuperblock, header.superblockSequence)
     guard header.logGeneration == superblock.logGeneration,
       header.logNonce == superblock.logNonce
     else { return }

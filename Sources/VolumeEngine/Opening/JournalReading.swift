@@ -18,7 +18,7 @@ struct JournalReading {
   /// A pool that was closed has nothing to replay. Its first blocks are read all the same: a start
   /// that its superblock does not know of would have begun there, and the superblock would be an
   /// old one.
-  func chain() throws(PoolOpeningError) -> JournalChain {
+  func chain() throws(PoolOpeningError) -> (chain: JournalChain, namedSuperblock: UInt64) {
     for place in places where !devices.contains(place, blockCount: UInt64(stream.blockCount)) {
       throw .superblockContradictsDevices("the journal lies on no device")
     }
@@ -52,7 +52,9 @@ struct JournalReading {
         position += count
       }
     }
-    do throws(JournalScanError) { return try scan.chain() } catch { throw .journal(error) }
+    do throws(JournalScanError) {
+      return (try scan.chain(), scan.namedSuperblock)
+    } catch { throw .journal(error) }
   }
 
   /// Gives the records that count, in order and in runs of many at a time, for prefetching.

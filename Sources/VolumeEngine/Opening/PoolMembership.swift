@@ -25,6 +25,7 @@ struct PoolMembership {
   let behind: [DeviceIndex]
   /// Copies of superblocks that were damaged or could not be read.
   let damagedCopies: Int
+  private let names: [DeviceIndex: String]
 
   /// `expected`: the pool that is meant; nil: the first device says it.
   init(
@@ -52,6 +53,7 @@ struct PoolMembership {
     }
     self.newest = newest
     self.indices = indices
+    self.names = names
     var ranges: [DeviceIndex: [SystemRange]] = [:]
     for (index, superblock) in zip(indices, own) { ranges[index] = superblock.systemRanges }
     systemRanges = ranges
@@ -67,6 +69,15 @@ struct PoolMembership {
           }
         }
     }
+  }
+
+  /// `durable`: a superblock that was durable on every member, as the journal says. A member
+  /// without it is not one that a crash left behind but an old copy of itself.
+  func refuseOldMembers(durable sequence: UInt64) throws(PoolOpeningError) {
+    guard sequence >= newest.sequence, let index = behind.first, let name = names[index] else {
+      return
+    }
+    throw .staleMember(name, has: newest.sequence - 1, newest: newest.sequence)
   }
 
   /// The newest superblock on one device, from the copies that are good.

@@ -107,7 +107,8 @@ public enum PoolOpening {
     }
     let set = DeviceSet(
       Dictionary(zip(membership.indices, devices), uniquingKeysWith: { first, _ in first }))
-    let chain = try JournalReading(devices: set, superblock: superblock).chain()
+    let (chain, named) = try JournalReading(devices: set, superblock: superblock).chain()
+    try membership.refuseOldMembers(durable: named)
     let pool = try readTables(membership, set, settings)
     try JournalReading(devices: set, superblock: superblock).forEachRun(of: chain) {
       (records) throws(PoolOpeningError) in
