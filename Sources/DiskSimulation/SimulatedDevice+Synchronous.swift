@@ -6,17 +6,22 @@ extension SimulatedDevice {
     throws(DeviceError)
   {
     try check(.read, offset, buffer.count)
+    atSynchronousCall(.read, offset, buffer.count)
     guard crashPoint.admit() else { throw interrupted(.read) }
-    if case .error(let errno) = begin(.read, length: buffer.count) {
+    switch unsafe begin(.read, at: offset, length: buffer.count) {
+    case .error(let errno): throw failure(.read, errno)
+    case .short(let count, let errno):
+      unsafe state.visible.read(at: offset.bytes, into: .init(rebasing: buffer[..<count]))
       throw failure(.read, errno)
+    default: unsafe state.visible.read(at: offset.bytes, into: buffer)
     }
-    unsafe state.visible.read(at: offset.bytes, into: buffer)
   }
 
   public func write(at offset: DeviceByteOffset, from buffer: UnsafeRawBufferPointer)
     throws(DeviceError)
   {
     try check(.write, offset, buffer.count)
+    atSynchronousCall(.write, offset, buffer.count)
     guard crashPoint.admit() else {
       // The one write that the crash interrupts has reached the device; after it, nothing does.
       if crashPoint.interrupt() {
@@ -24,14 +29,17 @@ extension SimulatedDevice {
       }
       throw failure(.write, SimulatedErrno.inputOutput)
     }
-    let effect = begin(.write, length: buffer.count)
-    if case .error(SimulatedErrno.noDevice) = effect {
-      throw failure(.write, SimulatedErrno.noDevice)
+    let effect = unsafe begin(.write, at: offset, length: buffer.count, bytes: buffer)
+    if case .error(let errno) = effect, SimulatedErrno.changesNothing(errno) {
+      throw failure(.write, errno)
     }
     let sequence = unsafe submitWrite(at: offset, length: buffer.count, bytes: [UInt8](buffer))
     switch effect {
     case .error(let errno):
       completeWrite(sequence, fate: .prefix(atoms: atoms(of: buffer.count) / 2))
+      throw failure(.write, errno)
+    case .short(let count, let errno):
+      completeWrite(sequence, fate: .prefix(atoms: count / logicalBlockBytes))
       throw failure(.write, errno)
     case .lostWrite: completeWrite(sequence, fate: .absent)
     case .misdirectedWrite(let distance): completeWrite(sequence, movedByBytes: distance)
@@ -40,8 +48,9 @@ extension SimulatedDevice {
   }
 
   public func flush() throws(DeviceError) {
+    atSynchronousCall(.flush, DeviceByteOffset(0 as UInt64), 0)
     guard crashPoint.admit() else { throw interrupted(.flush) }
-    switch begin(.flush, length: 0) {
+    switch unsafe begin(.flush, at: DeviceByteOffset(0 as UInt64), length: 0) {
     case .error(let errno):
       failFlush(sample: flushSample)
       throw failure(.flush, errno)

@@ -23,9 +23,15 @@ public final class SimulatedDevice: SynchronousDevice {
   public var crashPoint = CrashPoint()
   /// ENODEV for everything.
   public private(set) var isVanished = false
+  /// How often faults have hit.
+  public private(set) var faultCounts = FaultCounts()
+  /// Called before each synchronous operation, with its offset and length in bytes.
+  public var atSynchronousCall: (IOCommand.Operation, DeviceByteOffset, Int) -> Void = { _, _, _ in
+  }
 
   var state = State()
   private var faults: [ArmedFault] = []
+  private var space: BackingSpace?
 
   /// The contents and what is volatile of them: a value, so that a state can be kept and tried
   /// again.
@@ -86,19 +92,55 @@ public final class SimulatedDevice: SynchronousDevice {
   /// Answers again, with what it holds; `restore` before makes it return old.
   public func comeBack() { isVanished = false }
 
+  /// From now on writes to pages that were not written since, and reserving ranges, fail with
+  /// ENOSPC when `freeBytes` are used up. The first `backedBelow` bytes of the device need none.
+  public func limitSpace(freeBytes: UInt64, backedBelow: UInt64) {
+    space = BackingSpace(freeBytes: freeBytes, backedBelow: backedBelow)
+  }
+
+  /// Space has come underneath.
+  public func addSpace(bytes: UInt64) { space?.add(bytes: bytes) }
+
+  public func endSpaceLimit() { space = nil }
+
   /// Flips one bit of what is stored, on the medium and in what reads see.
   public func rot(at offset: DeviceByteOffset, bit: Int) {
+    faultCounts.rottenBits += 1
     state.durable.flipBit(at: offset.bytes, bit: bit)
     state.visible.flipBit(at: offset.bytes, bit: bit)
   }
 
-  /// Counts an operation and says what goes wrong with it.
-  func begin(_ operation: IOCommand.Operation, length: Int) -> DeviceFault.Effect? {
+  /// Counts an operation and says what goes wrong with it. `bytes`: what a write carries.
+  func begin(
+    _ operation: IOCommand.Operation, at offset: DeviceByteOffset, length: Int,
+    bytes: UnsafeRawBufferPointer? = nil
+  ) -> DeviceFault.Effect? {
     counts.count(operation, length: length)
+    var hit = unsafe fault(hitting: operation, at: offset.bytes, length: length, bytes)
+    if isVanished {
+      faultCounts.refusedWhileVanished += 1
+      return .error(errno: SimulatedErrno.noDevice)
+    }
+    if space?.admit(operation, at: offset.bytes, length: length) == false {
+      faultCounts.refusedForSpace += 1
+      return .error(errno: SimulatedErrno.noSpace)
+    }
+    if let effect = hit {
+      faultCounts.count(effect)
+      if case .short(let done, let errno) = effect, done >= length { hit = .error(errno: errno) }
+    }
+    return hit
+  }
+
+  private func fault(
+    hitting operation: IOCommand.Operation, at offset: UInt64, length: Int,
+    _ bytes: UnsafeRawBufferPointer?
+  ) -> DeviceFault.Effect? {
+    guard !faults.isEmpty else { return nil }
     var hit: DeviceFault.Effect?
     var kept: [ArmedFault] = []
     for var armed in faults {
-      guard armed.fault.operation == nil || armed.fault.operation == operation else {
+      guard unsafe armed.fault.concerns(operation, at: offset, length: length, bytes) else {
         kept.append(armed)
         continue
       }
@@ -115,7 +157,7 @@ public final class SimulatedDevice: SynchronousDevice {
       }
     }
     faults = kept
-    return isVanished ? .error(errno: SimulatedErrno.noDevice) : hit
+    return hit
   }
 
   /// Whether a range can be read or written at all.

@@ -23,6 +23,12 @@ import StorageUnits
   public private(set) var overlappingWrites = 0
   /// Writes whose buffer changed between submission and completion.
   public private(set) var changedBuffers = 0
+  /// Commands that ended with an error, per kind.
+  public private(set) var failures = OperationCounts()
+  /// Tells histories apart: of every event, and of the bytes that were written and read; kept if
+  /// `keepsDigest`.
+  public private(set) var digest: UInt64 = 0
+  public var keepsDigest = false
 
   private var random: SeededRandom
   private var commands: [InFlightCommand] = []
@@ -34,7 +40,12 @@ import StorageUnits
     var ticket: UInt64
     var isLaggard: Bool
     var isOutside: Bool
+    /// It does not complete before so many others have.
+    var heldUntil: UInt64 = 0
   }
+
+  /// Completions so far.
+  private var completions: UInt64 = 0
 
   /// Device `i` has index `i`.
   public init(devices: [SimulatedDevice], seed: UInt64) {
@@ -57,7 +68,10 @@ import StorageUnits
     precondition(command.length >= 0)
     precondition(command.length % 4096 == 0)
     let device = devices[Int(command.device.index)]
-    let effect = device.begin(command.operation, length: command.length)
+    let payload =
+      command.operation == .write ? unsafe UnsafeRawBufferPointer(bytes(of: command)) : nil
+    let effect = unsafe device.begin(
+      command.operation, at: command.offset, length: command.length, bytes: payload)
     let isOutside = !device.contains(command.offset, length: command.length)
     record(event(command, .submitted, errno: 0))
     var ticket: UInt64 = 0
@@ -74,10 +88,12 @@ import StorageUnits
       unsafe bytes(of: command).initializeMemory(as: UInt8.self, repeating: 0xDB)
     default: break
     }
-    commands.append(
-      InFlightCommand(
-        command: command, effect: effect, ticket: ticket, isLaggard: random.oneIn(8),
-        isOutside: isOutside))
+    if let payload = unsafe payload { unsafe digest(payload) }
+    var entry = InFlightCommand(
+      command: command, effect: effect, ticket: ticket, isLaggard: random.oneIn(8),
+      isOutside: isOutside)
+    if case .slow(let others) = effect { entry.heldUntil = completions + UInt64(others) }
+    commands.append(entry)
   }
 
   private func noteOverlap(_ command: IOCommand, on device: SimulatedDevice) {
@@ -91,20 +107,57 @@ import StorageUnits
   /// Completes one command of those in flight; nil if there is none or the crash point is reached.
   public func completeOne() -> IOCompletion? {
     guard !commands.isEmpty else { return nil }
-    let prompt = commands.indices.filter { !commands[$0].isLaggard }
+    let free = commands.indices.filter { commands[$0].heldUntil <= completions }
+    guard !free.isEmpty else { return complete(at: random.below(commands.count)) }
+    let prompt = free.filter { !commands[$0].isLaggard }
     let index =
       prompt.isEmpty || random.oneIn(32)
-      ? random.below(commands.count) : prompt[random.below(prompt.count)]
+      ? free[random.below(free.count)] : prompt[random.below(prompt.count)]
     return complete(at: index)
   }
 
-  /// Completes the command at this place in the order of submission of those in flight.
+  /// Completes the command at this place in the order of submission of those in flight; one that is
+  /// done in two pieces stays in flight with the second, and another one completes.
   public func complete(at index: Int) -> IOCompletion? {
     guard crashPoint.admit() else { return nil }
     let entry = commands.remove(at: index)
+    if finishFirstPiece(entry) { return completeOne() }
     let errno = finish(entry)
+    completions += 1
+    if errno != 0 { failures.count(entry.command.operation, length: 0) }
+    if entry.command.operation == .read, errno == 0 {
+      unsafe digest(UnsafeRawBufferPointer(bytes(of: entry.command)))
+    }
     record(event(entry.command, .completed, errno: errno))
     return IOCompletion(token: entry.command.token, errno: errno)
+  }
+
+  /// The first piece of a transfer that is done in two; the second is in flight then.
+  private func finishFirstPiece(_ entry: InFlightCommand) -> Bool {
+    guard case .inTwoPieces(let count) = entry.effect, !entry.isOutside,
+      count > 0, count < entry.command.length, let buffer = unsafe entry.command.buffer
+    else { return false }
+    let device = devices[Int(entry.command.device.index)]
+    if device.isVanished { return false }
+    var rest = entry
+    rest.effect = nil
+    rest.heldUntil = completions + 1
+    rest.command.offset = DeviceByteOffset(entry.command.offset.bytes + UInt64(count))
+    rest.command.length -= count
+    unsafe rest.command.buffer = buffer + count
+    switch entry.command.operation {
+    case .read:
+      let first = unsafe UnsafeMutableRawBufferPointer(start: buffer, count: count)
+      unsafe device.read(at: entry.command.offset, into: first, mixedBy: &random)
+    case .write:
+      device.completeWrite(entry.ticket, fate: .prefix(atoms: count / device.logicalBlockBytes))
+      rest.ticket = unsafe device.submitWrite(
+        at: rest.command.offset, length: rest.command.length,
+        bytes: [UInt8](bytes(of: rest.command)))
+    case .flush, .reserveSpace, .punchHole: return false
+    }
+    commands.append(rest)
+    return true
   }
 
   private func finish(_ entry: InFlightCommand) -> Int32 {
@@ -114,9 +167,14 @@ import StorageUnits
     if device.isVanished { effect = .error(errno: SimulatedErrno.noDevice) }
     switch entry.command.operation {
     case .read:
+      let buffer = unsafe bytes(of: entry.command)
       if case .error(let errno) = effect { return errno }
-      unsafe device.read(
-        at: entry.command.offset, into: bytes(of: entry.command), mixedBy: &random)
+      if case .short(let count, let errno) = effect {
+        let first = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        unsafe device.read(at: entry.command.offset, into: first, mixedBy: &random)
+        return errno
+      }
+      unsafe device.read(at: entry.command.offset, into: buffer, mixedBy: &random)
     case .write: return finishWrite(entry, effect, on: device)
     case .punchHole:
       if case .error(let errno) = effect {
@@ -146,7 +204,11 @@ import StorageUnits
     }
     switch effect {
     case .error(let errno):
-      device.completeWrite(entry.ticket, fate: anyFate(entry.command.length))
+      let fate = SimulatedErrno.changesNothing(errno) ? .absent : anyFate(entry.command.length)
+      device.completeWrite(entry.ticket, fate: fate)
+      return errno
+    case .short(let count, let errno):
+      device.completeWrite(entry.ticket, fate: .prefix(atoms: count / device.logicalBlockBytes))
       return errno
     case .lostWrite: device.completeWrite(entry.ticket, fate: .absent)
     case .misdirectedWrite(let distance):
@@ -209,6 +271,22 @@ import StorageUnits
 
   private func record(_ event: IOEvent) {
     if keepsLog { log.append(event) }
+    guard keepsDigest else { return }
+    let kind =
+      UInt64(event.phase.rawValue) << 56 | UInt64(event.operation.rawValue) << 48
+      | UInt64(event.device.index) << 32 | UInt64(UInt32(bitPattern: event.errno))
+    for word in [kind, event.offset.bytes, UInt64(event.length)] {
+      digest = SeededRandom.mix(digest &* 0x9E37_79B9_7F4A_7C15 &+ word)
+    }
+  }
+
+  private func digest(_ bytes: UnsafeRawBufferPointer) {
+    guard keepsDigest else { return }
+    for at in stride(from: 0, to: bytes.count - 7, by: 8) {
+      let word = unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+      digest = (digest ^ word) &* 0x9E37_79B9_7F4A_7C15
+      digest ^= digest >> 29
+    }
   }
 
   private func event(_ command: IOCommand, _ phase: IOEvent.Phase, errno: Int32) -> IOEvent {
