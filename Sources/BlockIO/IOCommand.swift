@@ -1,3 +1,4 @@
+import Glibc
 public import StorageUnits
 
 /// One operation on one device that the engine asks for.
@@ -58,4 +59,7 @@ public import StorageUnits
     self.token = token
     self.errno = errno
   }
+
+  /// The file system, or the thin device, underneath is full.
+  public var lacksSpace: Bool { errno == ENOSPC || errno == EDQUOT }
 }

@@ -76,6 +76,14 @@ struct IOSlot {
     return UInt64(i)
   }
 
+  /// The command with this token, which is in flight.
+  subscript(token: UInt64) -> IOSlot {
+    precondition(token < UInt64(capacity))
+    let slot = unsafe slots[Int(token)]
+    precondition(slot.isInUse, "no such command is in flight")
+    return slot
+  }
+
   /// Ends the command with this token and returns what it was.
   func free(_ token: UInt64) -> IOSlot {
     precondition(token < UInt64(capacity))

@@ -110,7 +110,8 @@ enum PartPhase: UInt8 {
   var epoch: UInt64
   /// Commands in flight that carry blocks of this part.
   var pendingCommands: Int32
-  var deviceFailed: Bool
+  /// What its host is told of a command of it that failed.
+  var deviceError: ExportError?
   /// Bounce extents: one for a merge, a chain for a read.
   var bounce: BounceIndex
   var next: PartIndex
@@ -257,7 +258,7 @@ extension PartSlot {
       volume: VolumeSlot(index: 0),
       extent: VirtualExtent(index: 0), endExtent: VirtualExtent(index: 0), mask: .none,
       writing: .none, copying: .none, edges: .none, headBytes: 0, tailBytes: 0, target: .none,
-      origin: nil, lock: .none, epoch: 0, pendingCommands: 0, deviceFailed: false,
+      origin: nil, lock: .none, epoch: 0, pendingCommands: 0, deviceError: nil,
       bounce: .none, next: .none)
   }
 

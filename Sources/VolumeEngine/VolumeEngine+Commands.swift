@@ -98,12 +98,15 @@ extension VolumeEngine {
 
   // MARK: Completions of parts
 
-  func partCommandEnded(_ command: IOSlot, failed: Bool) {
+  /// A device that has no space underneath says so to the host: the pool goes on.
+  func partCommandEnded(_ command: IOSlot, _ completion: IOCompletion) {
+    let error: ExportError? =
+      completion.errno == 0 ? nil : completion.lacksSpace ? .noSpace : .inputOutput
     for raw in command.first...command.last {
       let p = PartIndex(raw: raw)
       precondition(slots[p].pendingCommands > 0)
       slots[p].pendingCommands -= 1
-      if failed { slots[p].deviceFailed = true }
+      if let error, slots[p].deviceError == nil { slots[p].deviceError = error }
       if slots[p].pendingCommands == 0 { partCommandsEnded(p) }
     }
   }

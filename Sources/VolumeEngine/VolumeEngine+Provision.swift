@@ -98,9 +98,9 @@ extension VolumeEngine {
   }
 
   func provisionCommandsEnded(_ p: PartIndex) {
-    if slots[p].deviceFailed {
+    if let error = slots[p].deviceError {
       freeBounce(p)
-      return finishPart(p, .inputOutput)
+      return finishPart(p, error)
     }
     if slots[p].phase == .readingOld {
       slots[p].phase = .issuing

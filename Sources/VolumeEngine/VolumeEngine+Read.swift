@@ -55,7 +55,7 @@ extension VolumeEngine {
       bounces.freeExtent(b)
     }
     slots[slots[p].request].readsAsZeros = !slots[p].readsData
-    finishPart(p, slots[p].deviceFailed ? .inputOutput : nil)
+    finishPart(p, slots[p].deviceError)
   }
 
   private func pick(_ picking: BounceBuffers.Picking, from b: BounceIndex) {

@@ -310,9 +310,9 @@ extension VolumeEngine {
   }
 
   func writeCommandsEnded(_ p: PartIndex) {
-    if slots[p].deviceFailed {
+    if let error = slots[p].deviceError {
       freeBounce(p)
-      return finishPart(p, .inputOutput)
+      return finishPart(p, error)
     }
     if slots[p].phase == .readingOld {
       fillEdges(p)

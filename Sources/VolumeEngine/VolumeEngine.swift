@@ -170,7 +170,7 @@ public final class VolumeEngine {
         on: command.device, isJournal: command.purpose == .journalWrite)
     }
     switch command.purpose {
-    case .partRead, .partWrite: partCommandEnded(command, failed: failed)
+    case .partRead, .partWrite: partCommandEnded(command, completion)
     case .nodeLoad: nodeReadEnded(LoadIndex(raw: command.first), failed: failed)
     case .roundBarrier, .journalBarrier, .journalWrite: roundCommandEnded(command, failed: failed)
     case .stagingWrite, .superblockWrite, .checkpointBarrier:

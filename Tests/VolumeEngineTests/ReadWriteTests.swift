@@ -148,4 +148,20 @@ import Testing
     #expect(rig.pool.usage.freeBytes == free)
     #expect(rig.write(v, at: 512 << 10, pattern(3, 4096)) == nil)
   }
+
+  @Test func aWriteThatFindsNoSpaceUnderneathIsToldSoAndThePoolGoesOn() {
+    let rig = EngineRig()
+    let v = rig.createVolume(size: 1 << 20)
+    #expect(rig.write(v, at: 0, pattern(1, 4096)) == nil)
+    for device in rig.disks.devices {
+      device.inject(.init(.error(errno: SimulatedErrno.noSpace), on: .write, number: 1))
+    }
+    #expect(rig.write(v, at: 512 << 10, pattern(2, 4096)) == .noSpace)
+    for device in rig.disks.devices { device.clearFaults() }
+    #expect(!rig.engine.isReadOnly)
+    expectZeros(rig.read(v, at: 512 << 10, 4096))
+    expectSame(rig.read(v, at: 0, 4096), pattern(1, 4096))
+    #expect(rig.write(v, at: 512 << 10, pattern(3, 4096)) == nil)
+    #expect(rig.run(.flush, v) == nil)
+  }
 }
