@@ -1,4 +1,5 @@
 public import BlockExport
+public import DiskFormat
 import DiskSimulation
 public import StorageUnits
 public import VolumeEngine
@@ -16,6 +17,18 @@ public final class HostSession {
   /// Some requests are expected to end so beside `volumeGone` of a volume that is deleted; what
   /// they should have done may then have been done in part.
   public var toleratedErrors: Set<ExportError> = []
+  /// Says so of an error as well, when a host is given it.
+  public var toleratesError: (ExportError) -> Bool = { _ in false }
+  /// What the administrator may be told beside success.
+  public var toleratesResult: (ManagementResult) -> Bool = { _ in false }
+  /// Called with each answer to a host, before it is judged.
+  public var atAnswer: (ExportRequest.Operation, ExportRequest.Flags, ExportError?) -> Void = {
+    _, _, _ in
+  }
+  /// Called with each answer to the administrator, before it is judged.
+  public var atManagementAnswer: (ManagementResult) -> Void = { _ in }
+  /// What a volume does when the pool is full: one of these, if it is drawn.
+  public var fullPolicies: [FullPoolPolicy] = [.error]
   /// Requests that ended with a tolerated error.
   public private(set) var toleratedFailures = 0
   private var nextToken: UInt64 = 1
@@ -25,6 +38,8 @@ public final class HostSession {
 
   private struct Request {
     var volume: VolumeID
+    var operation: ExportRequest.Operation
+    var flags: ExportRequest.Flags
     var buffer: RequestBuffer?
     var answered: (HostSession, ExportError?) -> Void
   }
@@ -61,7 +76,8 @@ public final class HostSession {
     answered: @escaping (HostSession, ExportError?) -> Void
   ) {
     nextToken += 1
-    requests[nextToken] = Request(volume: volume, buffer: buffer, answered: answered)
+    requests[nextToken] = Request(
+      volume: volume, operation: operation, flags: flags, buffer: buffer, answered: answered)
     let request = unsafe ExportRequest(
       operation, flags: flags, volume: volume, offset: sectors.lowerBound * 512,
       length: UInt64(sectors.count) * 512, buffer: buffer?.pointer(toSector: sectors.lowerBound),
@@ -79,6 +95,13 @@ public final class HostSession {
     issue(server.engine, nextToken)
   }
 
+  /// Notes what an operation of the administrator ended with, unless that may be.
+  public func judge(_ result: ManagementResult, of what: String) {
+    if result == .done || toleratesResult(result) { return }
+    if case .created = result { return }
+    note(problem: "\(what) ended with \(result)")
+  }
+
   // MARK: Answers
 
   private func take(_ answer: ManagementAnswer) {
@@ -86,6 +109,7 @@ public final class HostSession {
       problems.append("an answer to nothing: \(answer)")
       return
     }
+    atManagementAnswer(answer.result)
     answered(self, answer.result)
   }
 
@@ -94,9 +118,10 @@ public final class HostSession {
       problems.append("an answer to nothing: \(answer)")
       return
     }
+    atAnswer(request.operation, request.flags, answer.error)
     request.answered(self, answer.error)
     guard let error = answer.error else { return }
-    if toleratedErrors.contains(error) {
+    if toleratedErrors.contains(error) || toleratesError(error) {
       toleratedFailures += 1
       return
     }

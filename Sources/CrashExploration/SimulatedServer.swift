@@ -1,5 +1,5 @@
 public import BlockExport
-import BlockIO
+public import BlockIO
 import DiskFormat
 public import DiskSimulation
 import PoolCore
@@ -18,6 +18,8 @@ public import VolumeEngine
   /// Called after each command was given to a device and after each completion that a device made
   /// of one, before the engine hears of it: the points at which a crash can be told apart.
   public var atEvent: () -> Void = {}
+  /// Called with each command before a device is given it.
+  public var atCommand: (IOCommand) -> Void = { _ in }
   /// Called with each answer.
   public var answered: (ExportAnswer) -> Void = { _ in }
   public var managementAnswered: (ManagementAnswer) -> Void = { _ in }
@@ -84,6 +86,7 @@ public import VolumeEngine
 
   private func collect() {
     while let command = engine.commands.removeFirst() {
+      atCommand(command)
       disks.submit(command)
       atEvent()
     }

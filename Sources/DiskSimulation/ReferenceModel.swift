@@ -68,6 +68,9 @@ public struct ReferenceModel {
   /// A delete was issued: the volume may be gone.
   public mutating func volumeDeleteIssued(_ id: VolumeID) { volumes[id]?.existence = .perhaps }
 
+  /// A delete was refused: the volume is there as before.
+  public mutating func volumeDeleteRefused(_ id: VolumeID) { volumes[id]?.existence = .certain }
+
   /// A delete is answered: the volume is gone whatever happens.
   public mutating func volumeDeleted(_ id: VolumeID) { volumes[id]?.existence = .none }
 

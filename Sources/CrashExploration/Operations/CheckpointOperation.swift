@@ -15,7 +15,7 @@ public struct CheckpointOperation: HostOperation {
     session.manage {
       $0.checkpoint(token: $1)
     } answered: { session, result in
-      if result != .done { session.note(problem: "checkpoint ended with \(result)") }
+      session.judge(result, of: "checkpoint")
     }
   }
 

@@ -1,4 +1,4 @@
-import DiskFormat
+public import DiskFormat
 public import DiskSimulation
 import StorageUnits
 import VolumeEngine
@@ -6,8 +6,12 @@ import VolumeEngine
 /// The administrator creates a volume, under a name that no volume has.
 public struct CreateVolumeOperation: HostOperation {
   public var sizeBytes: UInt64
+  public var fullPolicy: FullPoolPolicy
 
-  public init(sizeBytes: UInt64) { self.sizeBytes = sizeBytes }
+  public init(sizeBytes: UInt64, fullPolicy: FullPoolPolicy = .error) {
+    self.sizeBytes = sizeBytes
+    self.fullPolicy = fullPolicy
+  }
 
   public static let weight = 4
   /// Random histories keep at most so many volumes.
@@ -21,7 +25,11 @@ public struct CreateVolumeOperation: HostOperation {
     guard session.expectation.creationsInFlight.count < 2,
       session.expectation.certainVolumes.count < mostVolumes
     else { return nil }
-    return CreateVolumeOperation(sizeBytes: sizes[random.below(sizes.count)])
+    let size = sizes[random.below(sizes.count)]
+    let policies = session.fullPolicies
+    return CreateVolumeOperation(
+      sizeBytes: size,
+      fullPolicy: policies.count == 1 ? policies[0] : policies[random.below(policies.count)])
   }
 
   public func issue(in session: HostSession) {
@@ -34,18 +42,20 @@ public struct CreateVolumeOperation: HostOperation {
       $0.createVolume(
         VolumeRecord(
           id: VolumeID(0), uuid: StorageUUID(high: number, low: 1), name: name,
-          sizeBytes: sizeBytes, logicalBlockBytes: 512, createdAt: 0, fullPolicy: .error),
+          sizeBytes: sizeBytes, logicalBlockBytes: 512, createdAt: 0, fullPolicy: fullPolicy),
         token: $1)
     } answered: { session, result in
+      session.judge(result, of: "create")
+      // If it failed, it may be there.
+      if case .failed = result { return }
       session.expectation.creationsInFlight[key] = nil
-      guard case .created(let id) = result else {
-        session.note(problem: "create ended with \(result)")
-        return
-      }
+      guard case .created(let id) = result else { return }
       session.expectation.model.volumeCreated(id, sizeBytes: creation.sizeBytes)
       session.expectation.names[id] = creation.name
     }
   }
 
-  public var description: String { "create \(sizeBytes)" }
+  public var description: String {
+    "create \(sizeBytes)" + (fullPolicy == .error ? "" : " that waits for space")
+  }
 }

@@ -21,8 +21,13 @@ public struct DeleteVolumeOperation: VolumeOperation {
     session.manage {
       $0.deleteVolume(volume, token: $1)
     } answered: { [volume] session, result in
-      if result != .done { session.note(problem: "delete ended with \(result)") }
-      session.expectation.model.volumeDeleted(volume)
+      session.judge(result, of: "delete")
+      switch result {
+      case .done: session.expectation.model.volumeDeleted(volume)
+      case .refused: session.expectation.model.volumeDeleteRefused(volume)
+      // It may be gone.
+      case .created, .failed: break
+      }
     }
   }
 
