@@ -31,6 +31,7 @@ import Testing
     }
     let expected: [(JournalScan.Standing, Bool, JournalScan.Decision)] = [
       (.missing, false, .endOfLog), (.missing, true, .refuseLostBlock),
+      (.hidden, false, .refuseHiddenBlock), (.hidden, true, .refuseLostBlock),
       (.chained, false, .goOn), (.chained, true, .goOn),
       (.unchained, false, .refuseBrokenChain), (.unchained, true, .refuseBrokenChain),
       (.recordGap, false, .refuseRecordGap), (.recordGap, true, .refuseRecordGap),

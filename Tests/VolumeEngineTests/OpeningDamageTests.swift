@@ -119,6 +119,29 @@ import Testing
     ) { try OpeningTestServer(devices, nonce: 3) }
   }
 
+  /// A sector that cannot be read is not an end of the log: the last flush may lie there.
+  @Test(arguments: [1, 2]) func anUnreadableLastJournalBlockIsRefusedUnlessAnotherPlaceHasIt(
+    deviceCount: Int
+  ) throws {
+    let devices = try filledPool(deviceCount)
+    let server = try OpeningTestServer(devices, nonce: 2)
+    let volume = try #require(server.pool.volume(named: "v"))
+    try server.write(volume, 2, .all)
+    try server.flush()
+    let start = server.journal.place.byteOffset.bytes
+    devices[Int(server.journal.place.device.index)].inject(
+      DeviceFault(
+        .error(errno: 5), on: .read, number: 1, isForGood: true, within: start..<start + 4096))
+    if deviceCount == 1 {
+      #expect(throws: PoolOpeningError.journal(.blockUnreadable(sequence: 1))) {
+        try OpeningTestServer(devices, nonce: 3)
+      }
+    } else {
+      let again = try OpeningTestServer(devices, nonce: 3)
+      #expect(again.report.journalRecords > 0)
+    }
+  }
+
   @Test func anOldSuperblockIsNotUsedOnceTheJournalNamesANewerOne() throws {
     let devices = try filledPool(1)
     let server = try OpeningTestServer(devices, nonce: 2)

@@ -23,6 +23,8 @@ public struct JournalScan {
   private let stream: JournalStream
   /// By place, then by ring position.
   private var findings: [[Finding?]]
+  /// By place: ring positions that the device could not read.
+  private var unreadable: [Set<Int>]
   /// The newest superblock that a block of any log generation names.
   private var newestSuperblock: UInt64
   /// The newest superblock that was durable on every member, as far as blocks tell; 0 if none does.
@@ -40,7 +42,13 @@ public struct JournalScan {
     self.stream = stream
     let empty = [Finding?](repeating: nil, count: Int(stream.blockCount))
     findings = Array(repeating: empty, count: stream.secondPlace == nil ? 1 : 2)
+    unreadable = Array(repeating: [], count: findings.count)
     newestSuperblock = superblock.sequence
+  }
+
+  /// Notes that the block at ring position `position` of a place cannot be read.
+  public mutating func noteUnreadable(place: Int, position: Int) {
+    unreadable[place].insert(position)
   }
 
   /// Notes the block read at ring position `position` of the first (0) or second (1) place.
@@ -88,6 +96,8 @@ public struct JournalScan {
   enum Standing: CaseIterable {
     /// No place has a good block with the sequence.
     case missing
+    /// No place could be read.
+    case hidden
     /// A place has one that follows the block before.
     case chained
     /// Only ones that do not repeat the checksum of the block before.
@@ -102,7 +112,8 @@ public struct JournalScan {
 
   enum Decision: Hashable, CaseIterable {
     case goOn, endOfLog
-    case refuseOlderSuperblock, refuseLostBlock, refuseBrokenChain, refuseRecordGap
+    case refuseOlderSuperblock, refuseLostBlock, refuseHiddenBlock, refuseBrokenChain,
+      refuseRecordGap
     case refuseApplyVersion, refuseRecords
   }
 
@@ -111,6 +122,7 @@ public struct JournalScan {
   /// - A block that names a newer superblock outranks everything: with an older one nothing else
   ///   that is seen can be judged.
   /// - A missing block ends the log, unless a later one says that it was durable.
+  /// - A block that no place can read may be the last one, with records that were flushed.
   /// - A good block that does not continue the chain was never written by a server that followed
   ///   the rules, and may have been answered for: it is refused, not dropped.
   static func decide(
@@ -120,7 +132,8 @@ public struct JournalScan {
     case (true, _, _): .refuseOlderSuperblock
     case (false, .chained, _): .goOn
     case (false, .missing, false): .endOfLog
-    case (false, .missing, true): .refuseLostBlock
+    case (false, .missing, true), (false, .hidden, true): .refuseLostBlock
+    case (false, .hidden, false): .refuseHiddenBlock
     case (false, .unchained, _): .refuseBrokenChain
     case (false, .recordGap, _): .refuseRecordGap
     case (false, .otherApplyVersion, _): .refuseApplyVersion
@@ -146,6 +159,7 @@ public struct JournalScan {
           superblock: superblock.sequence, named: newestSuperblock)
       case .refuseLostBlock:
         throw .durableBlockLost(sequence: sequence, saidDurableBy: durableSaidBy)
+      case .refuseHiddenBlock: throw .blockUnreadable(sequence: sequence)
       case .refuseBrokenChain: throw .brokenChain(sequence: sequence)
       case .refuseRecordGap: throw .recordGap(sequence: sequence, expected: chain.nextRecord)
       case .refuseApplyVersion: throw .otherApplyVersion(found.finding?.header.applyVersion ?? 0)
@@ -173,7 +187,8 @@ public struct JournalScan {
       if standing == .chained { return (standing, finding, place) }
       if best.standing == .missing { best = (standing, finding, place) }
     }
-    return best
+    let isHidden = unreadable.allSatisfy { $0.contains(position) }
+    return best.standing == .missing && isHidden ? (.hidden, nil, 0) : best
   }
 
   private func stand(
@@ -197,6 +212,8 @@ public enum JournalScanError: Error, Hashable, Sendable {
   case superblockOlderThanJournal(superblock: UInt64, named: UInt64)
   /// A block that was durable is good in no place.
   case durableBlockLost(sequence: UInt64, saidDurableBy: UInt64)
+  /// The block that would go on is readable in no place.
+  case blockUnreadable(sequence: UInt64)
   /// A good block does not follow the one before.
   case brokenChain(sequence: UInt64)
   /// A block does not begin with the record that is next.

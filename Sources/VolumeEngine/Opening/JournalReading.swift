@@ -41,10 +41,15 @@ struct JournalReading {
         for block in 0..<count {
           if !isRead {
             let at = place.advanced(byBlocks: UInt64(position + block)).byteOffset
-            // A block that cannot be read is a bad one: the other place may have it.
+            // The other place may have it.
             do throws(DeviceError) {
               try unsafe device.read(at: at, into: memory.blocks(block))
-            } catch { continue }
+            } catch {
+              if superblock.isOpen {
+                scan.noteUnreadable(place: number, position: position + block)
+              }
+              continue
+            }
           }
           guard let base = unsafe memory.blocks(block).baseAddress else { continue }
           unsafe scan.note(NodeImage(viewing: base), place: number, position: position + block)
@@ -81,10 +86,16 @@ struct JournalReading {
     _ block: JournalChain.Block, _ sequence: UInt64, into bytes: UnsafeMutableRawBufferPointer
   ) throws(PoolOpeningError) {
     let position = (sequence - 1) % UInt64(stream.blockCount)
-    let place = places[Int(block.place)].advanced(byBlocks: position)
-    do throws(DeviceError) {
-      try unsafe devices.device(place.device).read(at: place.byteOffset, into: bytes)
-    } catch { throw .device(error) }
+    let first = Int(block.place)
+    var failure: DeviceError?
+    // The place that was good, then the other one: the checksum tells whether it is as good.
+    for number in [first] + places.indices.filter({ $0 != first }) {
+      let place = places[number].advanced(byBlocks: position)
+      do throws(DeviceError) {
+        return try unsafe devices.device(place.device).read(at: place.byteOffset, into: bytes)
+      } catch { failure = failure ?? error }
+    }
+    if let failure { throw .device(failure) }
   }
 
   private func collect(

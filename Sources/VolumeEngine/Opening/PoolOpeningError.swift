@@ -98,6 +98,9 @@ public enum PoolOpeningError: Error, Hashable, Sendable, CustomStringConvertible
     case .durableBlockLost(let sequence, let by):
       "journal block \(sequence) was durable (block \(by) says so) and is damaged in every place: "
         + "check the pool"
+    case .blockUnreadable(let sequence):
+      "journal block \(sequence) cannot be read and may hold what hosts have flushed: copy the "
+        + "device to a good one, or check the pool"
     case .brokenChain(let sequence):
       "journal block \(sequence) does not continue the one before: check the pool"
     case .recordGap(let sequence, let expected):
