@@ -10,6 +10,8 @@ public struct OperationCounts: Hashable, Sendable {
   public internal(set) var bytesRead: UInt64 = 0
   public internal(set) var bytesWritten: UInt64 = 0
 
+  public var total: Int { reads + writes + flushes + spaceReservations + punches }
+
   mutating func count(_ operation: IOCommand.Operation, length: Int) {
     switch operation {
     case .read:
