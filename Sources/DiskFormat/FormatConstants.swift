@@ -23,6 +23,9 @@ public enum FormatConstants {
   public static let segmentEntryBytes = 64
   /// Segment entries in a page of the segment table.
   public static let segmentsPerPage = 63
+  /// What counts up over a pool's life (sequences, record numbers, log generations, volume ids,
+  /// positions in the tail) is below this, so that the next ones exist, too.
+  public static let counterLimit: UInt64 = 1 << 63
   public static let systemPointerBytes = 24
   /// Pointers in an inner page of the segment table.
   public static let systemPointersPerPage = 168

@@ -27,6 +27,13 @@ extension FormatError {
     guard condition else { throw .badField(structure, "\(field)") }
   }
 
+  /// Throws `badField` unless the number is one that a pool can have counted to.
+  static func requireCounter(
+    _ number: UInt64, _ structure: Structure, _ field: StaticString
+  ) throws(FormatError) {
+    try require(number < FormatConstants.counterLimit, structure, field)
+  }
+
   /// Traps when a value that is about to be written would be refused on reading.
   static func assertValid(_ check: () throws(FormatError) -> Void) {
     do {

@@ -30,6 +30,9 @@ extension JournalBlockHeader {
     try FormatError.require(sequence >= 1, .journalBlock, "sequence")
     try FormatError.require(durableThrough < sequence, .journalBlock, "durableThrough")
     try FormatError.require(firstRecord.number >= 1, .journalBlock, "firstRecord")
+    try FormatError.requireCounter(sequence, .journalBlock, "sequence")
+    try FormatError.requireCounter(superblockSequence, .journalBlock, "superblockSequence")
+    try FormatError.requireCounter(firstRecord.number, .journalBlock, "firstRecord")
     try FormatError.require(
       payloadBytes <= FormatConstants.journalPayloadBytes, .journalBlock, "payloadBytes")
     // A record has a header of four bytes at the least; no records, no bytes.

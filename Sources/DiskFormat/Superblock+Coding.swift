@@ -80,12 +80,24 @@ extension Superblock {
       segmentCount >= 1 && UInt64(segmentCount) << UInt64(segmentShift) <= 1 << 40,
       .superblock, "segmentCount")
     try FormatError.require(nextVolumeID >= 1, .superblock, "nextVolumeID")
+    try validateCounters()
     try catalogue.validate(.superblock)
     try doomed.validate(.superblock)
     try FormatError.require(
       segmentTable.level <= FormatConstants.maximumLevel, .superblock, "segmentTable")
     try validateParts()
     try validateMembers()
+  }
+
+  private func validateCounters() throws(FormatError) {
+    try FormatError.requireCounter(sequence, .superblock, "sequence")
+    try FormatError.requireCounter(checkpointSequence, .superblock, "checkpointSequence")
+    try FormatError.requireCounter(checkpointRecord.number, .superblock, "checkpointRecord")
+    try FormatError.requireCounter(logGeneration, .superblock, "logGeneration")
+    try FormatError.requireCounter(nextVolumeID, .superblock, "nextVolumeID")
+    for stream in streams {
+      try FormatError.requireCounter(stream.firstSequence, .superblock, "firstSequence")
+    }
   }
 
   private func validateParts() throws(FormatError) {

@@ -86,6 +86,7 @@ extension TailFrame {
     guard reader.u16(At.reserved) == 0, reader.isZero(headerBytes + recordBytes..<length) else {
       throw .reservedNotZero(.tailFrame)
     }
+    try FormatError.requireCounter(reader.u64(At.record), .tailFrame, "record")
     return (RecordNumber(reader.u64(At.record)), reader.u64(At.logGeneration), recordBytes, length)
   }
 }

@@ -95,6 +95,7 @@ extension TailHeader {
     try header.validate()
     let start = reader.u64(startOffset)
     try FormatError.require(start % 8 == 0, .tailHeader, "start")
+    try FormatError.requireCounter(start, .tailHeader, "start")
     return (header, start)
   }
 }

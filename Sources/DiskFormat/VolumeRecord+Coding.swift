@@ -45,6 +45,7 @@ extension VolumeRecord {
   /// reading.
   public func validate() throws(FormatError) {
     try FormatError.require(id.number != 0, .volumeRecord, "id")
+    try FormatError.requireCounter(id.number, .volumeRecord, "id")
     let nameBytes = name.utf8.count
     try FormatError.require(
       nameBytes >= 1 && nameBytes <= Self.maximumNameBytes, .volumeRecord, "name")

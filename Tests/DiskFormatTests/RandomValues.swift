@@ -12,6 +12,9 @@ extension SeededRandom {
     }
   }
 
+  /// Something that counts up, with room for the next.
+  mutating func counter() -> UInt64 { number(below: FormatConstants.counterLimit - 1) }
+
   mutating func epoch() -> ShareEpoch { ShareEpoch(UInt32(number(below: 1 << 32))) }
   mutating func uuid() -> StorageUUID { StorageUUID(randomHigh: next(), randomLow: next()) }
 
@@ -104,7 +107,7 @@ extension SeededRandom {
     let block: UInt32 = chance(2) ? 512 : 4096
     let blocks = StorageSizes.maximumVolumeBytes / UInt64(block)
     var volume = VolumeRecord(
-      id: VolumeID(1 + number(below: .max)), uuid: uuid(), name: text(1...127),
+      id: VolumeID(1 + counter()), uuid: uuid(), name: text(1...127),
       sizeBytes: number(below: blocks + 1) * UInt64(block), logicalBlockBytes: block,
       createdAt: next(),
       fullPolicy: chance(2) ? .error : .wait(seconds: UInt32(number(below: 1 << 32))))
@@ -137,12 +140,12 @@ extension SeededRandom {
       address: PoolAddress(block: 1 + number(below: (1 << 40) - 1)),
       checksum: UInt32(truncatingIfNeeded: next()), birth: epoch())
     return DoomedEntry(
-      id: RecordNumber(1 + number(below: .max)), family: next(),
+      id: RecordNumber(1 + counter()), family: next(),
       root: TreeRoot(pointer: pointer, level: level), cursorEnd: VirtualExtent(index: next()),
       cursorLevel: UInt8(next() % UInt64(level + 1)))
   }
 
-  mutating func volumeID() -> VolumeID { VolumeID(1 + number(below: .max)) }
+  mutating func volumeID() -> VolumeID { VolumeID(1 + counter()) }
 
   mutating func segmentClassRecord() -> Record {
     let segment = SegmentIndex(index: UInt32(number(below: 1 << 32)))
@@ -166,20 +169,20 @@ extension SeededRandom {
     case 8:
       .drop(
         DropStep(
-          doomed: RecordNumber(1 + number(below: .max)), level: UInt8(next() % 5), key: next(),
+          doomed: RecordNumber(1 + counter()), level: UInt8(next() % 5), key: next(),
           decision: chance(2) ? .release : .descend))
     default: .map(volume: volumeID(), extent: VirtualExtent(index: next()), entry: mapEntry())
     }
   }
 
   mutating func journalHeader() -> JournalBlockHeader {
-    let sequence = 1 + number(below: .max - 1)
+    let sequence = 1 + counter()
     let records = UInt16(next() % 80)
     let payload = records == 0 ? 0 : Int(records) * 44 + Int(next() % 480)
     return JournalBlockHeader(
       stream: 0, pool: next(), logGeneration: next(), logNonce: next(), sequence: sequence,
-      superblockSequence: next(), checkpointSequence: next(),
-      firstRecord: RecordNumber(1 + number(below: .max)), recordCount: records,
+      superblockSequence: counter(), checkpointSequence: next(),
+      firstRecord: RecordNumber(1 + counter()), recordCount: records,
       payloadBytes: UInt16(min(payload, FormatConstants.journalPayloadBytes)),
       durableThrough: next() % sequence, applyVersion: UInt16(number(below: 1 << 16)),
       previousChecksum: sequence == 1 ? 0 : UInt32(truncatingIfNeeded: next()))
@@ -198,16 +201,16 @@ extension SeededRandom {
     }
     let own = members[Int(next() % UInt64(count))]
     let journal = place()
-    let firstSequence = 1 + number(below: .max)
+    let firstSequence = 1 + counter()
     return Superblock(
       features: FeatureMasks(mayIgnore: next(), clearBeforeWrite: next()), poolUUID: uuid(),
       poolName: text(1...127), deviceUUID: own.uuid, device: own.index,
-      sequence: 1 + number(below: .max), checkpointSequence: next(),
-      checkpointRecord: RecordNumber(next()), logGeneration: next(), logNonce: next(),
+      sequence: 1 + counter(), checkpointSequence: counter(),
+      checkpointRecord: RecordNumber(counter()), logGeneration: counter(), logNonce: next(),
       applyVersion: UInt16(number(below: 1 << 16)),
       shareEpoch: ShareEpoch(1 + UInt32(number(below: (1 << 32) - 1))), segmentShift: shift,
       segmentCount: 1 + UInt32(number(below: min(1 << (40 - UInt64(shift)), UInt64(UInt32.max)))),
-      allocationRunExtents: UInt16(number(below: 1 << 16)), nextVolumeID: 1 + number(below: .max),
+      allocationRunExtents: UInt16(number(below: 1 << 16)), nextVolumeID: 1 + counter(),
       bounds: WriterBounds(dirtyNodeBytes: next(), countDeltaBytes: next()), catalogue: root(),
       doomed: root(),
       segmentTable: SystemTreeRoot(

@@ -12,6 +12,14 @@ import Testing
     }
   }
 
+  @Test func aSuperblockThatCouldHaveNoSuccessor() async {
+    await #expect(processExitsWith: .failure) {
+      var superblock = Golden.superblock
+      superblock.sequence = FormatConstants.counterLimit
+      _ = superblock.encoded()
+    }
+  }
+
   @Test func aVolumeWhoseRootIsInMemory() async {
     await #expect(processExitsWith: .failure) {
       var volume = Golden.volume

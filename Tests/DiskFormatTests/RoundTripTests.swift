@@ -175,7 +175,7 @@ import Testing
     for seed in Self.seeds {
       var random = SeededRandom(seed: seed)
       let record = random.record()
-      let number = RecordNumber(random.next())
+      let number = RecordNumber(random.counter())
       let generation = random.next()
       let bytes = tailFrame(record, number: number, generation: generation)
       let read = try decodeTailFrame(bytes)
