@@ -63,7 +63,8 @@ public struct JournalScan {
     guard header.logGeneration == superblock.logGeneration,
       header.logNonce == superblock.logNonce
     else { return }
-    if header.durableThrough > durableThrough {
+    // The newest of those that say most, so that the order of reading does not matter.
+    if (header.durableThrough, header.sequence) > (durableThrough, durableSaidBy) {
       durableThrough = header.durableThrough
       durableSaidBy = header.sequence
     }
