@@ -46,7 +46,11 @@ public struct DeviceArgument: Hashable, Sendable, CustomStringConvertible {
     return text.allSatisfy { $0.isASCII && ($0.isNumber || $0.isLetter || $0 == ".") }
   }
 
+  /// What is read back as the same device.
   public var description: String {
-    if let sizeBytes { "\(path):\(SizeText.exact(sizeBytes))" } else { path }
+    if let sizeBytes { return "\(path):\(SizeText.exact(sizeBytes))" }
+    guard let colon = path.lastIndex(of: ":") else { return path }
+    let tail = path[path.index(after: colon)...]
+    return tail.isEmpty || Self.looksLikeSize(tail) ? "\(path):" : path
   }
 }

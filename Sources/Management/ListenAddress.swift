@@ -103,7 +103,9 @@ extension ListenAddress: CustomStringConvertible {
   public var description: String {
     switch self {
     case .unix(let path): "unix:\(path)"
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    // A host that is called "unix" would be read back as a path.
+    case .tcp(let host, let port):
+      host.contains(":") || host == "unix" ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
   }
 }

@@ -14,6 +14,7 @@ struct DeviceArgumentTests {
     let device = try DeviceArgument(text)
     #expect(device.path == path)
     #expect(device.sizeBytes == size)
+    #expect(try DeviceArgument(device.description) == device)
   }
 
   @Test(arguments: ["", ":", ":10G", "a\0b", "\0"])

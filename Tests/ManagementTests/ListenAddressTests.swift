@@ -8,6 +8,7 @@ struct ListenAddressTests {
     ("127.0.0.1", .tcp(host: "127.0.0.1", port: 10809)),
     ("localhost:0", .tcp(host: "localhost", port: 0)),
     ("[::1]:65535", .tcp(host: "::1", port: 65535)), ("[::1]", .tcp(host: "::1", port: 10809)),
+    ("unix", .tcp(host: "unix", port: 10809)),
   ]
 
   @Test(arguments: addresses)
