@@ -4,7 +4,7 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench asan tsan clean
+.PHONY: help run build test check format lint tidy bench asan tsan fuzz clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile
@@ -26,10 +26,10 @@ test: ## build and run every test; FILTER=Name runs some
 check: lint tidy test ## what CI runs: format, tidy, then test
 
 format: ## format the sources in place
-	swift format --in-place --parallel --recursive Package.swift Sources Tests
+	swift format --in-place --parallel --recursive Package.swift Sources Tests Fuzz
 
 lint: ## refuse what the formatter would change
-	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 
 tidy: ## refuse what the house style refuses
 	@Scripts/tidy.sh
@@ -46,5 +46,8 @@ tsan: ## every test under the thread sanitizer
 	TSAN_OPTIONS="suppressions=$(CURDIR)/Scripts/tsan-suppressions.txt" \
 	  $(SANITIZE) --sanitize thread --scratch-path .build-tsan $(if $(FILTER),--filter '$(FILTER)')
 
+fuzz: ## fuzz every parser of foreign bytes; SECONDS=60 each, TARGET=DiskFormat for one
+	@Scripts/fuzz.sh $(or $(SECONDS),60) $(TARGET)
+
 clean: ## remove every build folder
-	rm -rf .build .build-asan .build-tsan .build-bench
+	rm -rf .build .build-asan .build-tsan .build-bench .build-fuzz

@@ -21,6 +21,12 @@ func tests(
   .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
+/// A program of libFuzzer: see `make fuzz`. In a normal build it is a program that does nothing.
+func fuzzer(_ name: String) -> Target {
+  .executableTarget(
+    name: name, dependencies: ["FuzzBodies"], path: "Fuzz/\(name)", swiftSettings: settings)
+}
+
 let package = Package(
   name: "lamina",
   dependencies: [
@@ -72,6 +78,18 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
+    .target(
+      name: "FuzzBodies",
+      dependencies: [
+        "StorageUnits", "DiskFormat", "PoolCore", "VolumeEngine", "BlockExport", "NBDTarget",
+        "Management",
+      ], path: "Fuzz/FuzzBodies", swiftSettings: settings),
+    fuzzer("FuzzDiskFormat"),
+    fuzzer("FuzzRecovery"),
+    fuzzer("FuzzNegotiation"),
+    fuzzer("FuzzTransmission"),
+    fuzzer("FuzzControl"),
+    tests("FuzzTests", ["FuzzBodies", "BlockExport", "StorageUnits"]),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
     tests("InteropTests", ["ServerHarness"]),
     tests("ClaimTests", ["ServerHarness"]),

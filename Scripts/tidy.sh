@@ -10,7 +10,7 @@ listed() {
     if [ -f "$file" ]; then echo "$file"; fi
   done
 }
-mapfile -t code < <(listed 'Sources/*.swift' 'Tests/*.swift' 'Sources/*.c' 'Sources/*.h' \
+mapfile -t code < <(listed 'Sources/*.swift' 'Tests/*.swift' 'Fuzz/*.swift' 'Sources/*.c' 'Sources/*.h' \
   'Tests/*.c' 'Tests/*.h')
 mapfile -t text < <(listed '*.swift' '*.c' '*.h' '*.md' '*.sh' '*.py' 'Makefile' '.ci/run')
 
