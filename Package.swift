@@ -70,13 +70,18 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
+    room(
+      "PoolServer",
+      [
+        "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
+        "NBDTarget", "Management", "ManagementHTTP",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .executableTarget(
       name: "lamina",
       dependencies: [
-        "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
-        "NBDTarget", "Management", "ManagementHTTP",
+        "PoolServer", "StorageUnits", "Management", "ManagementHTTP",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
     .target(
       name: "FuzzBodies",
@@ -117,7 +122,7 @@ let package = Package(
     tests(
       "CommandTests",
       [
-        "lamina", "Management", "ManagementHTTP", "ServerHarness", "StorageUnits",
+        "lamina", "PoolServer", "Management", "ManagementHTTP", "ServerHarness", "StorageUnits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

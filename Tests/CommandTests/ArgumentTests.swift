@@ -1,5 +1,6 @@
 import ArgumentParser
 import Management
+import PoolServer
 import Testing
 
 @testable import lamina

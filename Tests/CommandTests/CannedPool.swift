@@ -1,4 +1,5 @@
 import Management
+import PoolServer
 import StorageUnits
 
 @testable import lamina

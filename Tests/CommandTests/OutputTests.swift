@@ -1,5 +1,6 @@
 import Foundation
 import Management
+import PoolServer
 import Testing
 
 @testable import lamina

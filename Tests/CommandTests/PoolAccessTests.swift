@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import Management
 import ManagementHTTP
+import PoolServer
 import StorageUnits
 import Testing
 

@@ -1,4 +1,5 @@
 import Management
+import PoolServer
 import Synchronization
 
 @testable import lamina

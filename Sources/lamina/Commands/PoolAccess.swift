@@ -1,5 +1,6 @@
 import Management
 import ManagementHTTP
+import PoolServer
 
 /// The way of a command to its pool: the running server if there is one, else the pool itself,
 /// opened in this process.

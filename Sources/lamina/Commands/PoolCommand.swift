@@ -1,5 +1,6 @@
 import ArgumentParser
 import Management
+import PoolServer
 
 struct PoolCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

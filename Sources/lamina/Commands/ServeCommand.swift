@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Management
+import PoolServer
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,16 +2,20 @@ import BlockIO
 import Dispatch
 import Glibc
 import Logging
-import Management
+package import Management
 import ManagementHTTP
 import StorageUnits
 import VolumeEngine
 
 /// The engine behind the commands.
-struct EnginePoolOperations: PoolOperations {
+package struct EnginePoolOperations: PoolOperations {
+  private let platform: PoolPlatform
+
+  package init(platform: PoolPlatform = .system) { self.platform = platform }
+
   // MARK: Create
 
-  func create(
+  package func create(
     _ specification: PoolSpecification, in state: StateFolder
   ) async throws(ManagementError) -> PoolStatus {
     if (try? state.record(of: specification.name)) != nil {
@@ -136,7 +140,7 @@ struct EnginePoolOperations: PoolOperations {
     func close() async throws(ManagementError) { try await thread.stop() }
   }
 
-  func open(
+  package func open(
     _ pool: PoolName, in state: StateFolder
   ) async throws(ManagementError) -> any OpenPool {
     let record = try state.record(of: pool)
@@ -144,12 +148,12 @@ struct EnginePoolOperations: PoolOperations {
       thread: try await EngineThread.start(
         PoolHost.Options(
           record: record, state: state, cache: record.cacheMode, nodeCacheBytes: nil, serve: nil,
-          purpose: "lamina, a command on pool \(pool)")))
+          purpose: "lamina, a command on pool \(pool)", platform: platform)))
   }
 
   // MARK: Serve
 
-  func serve(
+  package func serve(
     _ options: ServeOptions, in state: StateFolder,
     ready: @escaping @Sendable (ServerReady) -> Void
   ) async throws(ManagementError) {
@@ -158,7 +162,7 @@ struct EnginePoolOperations: PoolOperations {
       PoolHost.Options(
         record: record, state: state, cache: options.cacheMode ?? record.cacheMode,
         nodeCacheBytes: options.nodeCacheBytes, serve: options,
-        purpose: "lamina serve \(options.pool)"))
+        purpose: "lamina serve \(options.pool)", platform: platform))
     let signals = StopSignals { thread.post { $0.beginStop() } }
     defer { signals.cancel() }
     let control: ManagementServer

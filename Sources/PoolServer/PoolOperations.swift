@@ -1,8 +1,8 @@
-import Management
+package import Management
 
-/// What the commands ask of the engine. The room that wires the engine implements it; `Wiring` says
-/// which implementation the program has.
-protocol PoolOperations: Sendable {
+/// What the commands ask of the engine. `EnginePoolOperations` is the implementation that the
+/// program has; tests have others.
+package protocol PoolOperations: Sendable {
   /// Makes the files that are missing, formats the devices, and adds the pool to the state folder
   /// as the last step: what fails before leaves no pool behind. Answers when all of it is durable.
   func create(
@@ -24,7 +24,7 @@ protocol PoolOperations: Sendable {
 }
 
 /// A pool that this process holds.
-protocol OpenPool: Sendable {
+package protocol OpenPool: Sendable {
   var service: any PoolService { get }
 
   /// Makes a checkpoint, marks the pool clean and gives the devices up. To be called once, and
@@ -33,29 +33,54 @@ protocol OpenPool: Sendable {
 }
 
 /// How a pool is to be served. Every value is checked.
-struct ServeOptions: Hashable, Sendable {
-  var pool: PoolName
+package struct ServeOptions: Hashable, Sendable {
+  package var pool: PoolName
   /// Not empty; paths are absolute.
-  var listeners: [ListenAddress]
+  package var listeners: [ListenAddress]
   /// What hosts get that ask for the empty name; nil: the only volume, if there is just one.
-  var defaultExport: VolumeName?
+  package var defaultExport: VolumeName?
   /// Nil: as the pool's record says.
-  var cacheMode: CacheMode?
+  package var cacheMode: CacheMode?
   /// NBD connections at once; more are refused.
-  var maximumConnections: Int
+  package var maximumConnections: Int
   /// The bound of the cache of table nodes; nil: the engine's default.
-  var nodeCacheBytes: UInt64?
+  package var nodeCacheBytes: UInt64?
   /// How long a host may take from connecting to its first request.
-  var handshakeTimeoutSeconds: UInt32
+  package var handshakeTimeoutSeconds: UInt32
+
+  package init(
+    pool: PoolName, listeners: [ListenAddress], defaultExport: VolumeName? = nil,
+    cacheMode: CacheMode? = nil, maximumConnections: Int = 256, nodeCacheBytes: UInt64? = nil,
+    handshakeTimeoutSeconds: UInt32 = 30
+  ) {
+    self.pool = pool
+    self.listeners = listeners
+    self.defaultExport = defaultExport
+    self.cacheMode = cacheMode
+    self.maximumConnections = maximumConnections
+    self.nodeCacheBytes = nodeCacheBytes
+    self.handshakeTimeoutSeconds = handshakeTimeoutSeconds
+  }
 }
 
 /// What a server says when it is ready.
-struct ServerReady: Codable, Hashable, Sendable {
-  var pool: String
+package struct ServerReady: Codable, Hashable, Sendable {
+  package var pool: String
   /// The addresses as they are: with the port that the system chose.
-  var listeners: [String]
+  package var listeners: [String]
   /// URIs of the default export at these addresses, in the same order.
-  var uris: [String]
-  var controlSocketPath: String
-  var processID: Int32
+  package var uris: [String]
+  package var controlSocketPath: String
+  package var processID: Int32
+
+  package init(
+    pool: String, listeners: [String], uris: [String], controlSocketPath: String,
+    processID: Int32
+  ) {
+    self.pool = pool
+    self.listeners = listeners
+    self.uris = uris
+    self.controlSocketPath = controlSocketPath
+    self.processID = processID
+  }
 }

@@ -23,6 +23,7 @@ final class PoolHost {
     var serve: ServeOptions?
     /// What the holder's file says this process does.
     var purpose: String
+    var platform = PoolPlatform.system
   }
 
   let options: Options
@@ -31,6 +32,8 @@ final class PoolHost {
   let pool: Pool
   private let reactor: Reactor
   private let devices: [FileDevice]
+  /// Nil in every product: the reactor carries out the commands.
+  private let driver: (any DeviceDriver)?
   private let paths: [DeviceIndex: String]
   private var tail: PoolTail
   private var nbd: NBDServer?
@@ -58,15 +61,19 @@ final class PoolHost {
       try Self.noteHolder(options, lastHolder)
       var tail = try PoolTail(poolUUID: record.uuid, lastHolder: lastHolder, in: state)
       let configuration = EngineConfiguration(opening: Self.opening())
-      let opened = try Self.open(devices, options, tail, configuration.opening)
+      let driver = options.platform.makeDriver?(devices)
+      let opened = try Self.open(
+        driver?.devices ?? devices, options, tail, configuration.opening)
       let (reactor, mailbox) = try Self.makeReactor(
-        devices, opened.indices, options, commandCapacity: configuration.commandSlots)
+        options, commandCapacity: configuration.commandSlots)
+      try Self.attach(devices, driver, as: opened.indices, to: reactor)
       var paths: [DeviceIndex: String] = [:]
       for (index, device) in zip(opened.indices, devices) { paths[index] = device.name }
       let ring = try Self.makeTail(&tail, opened, options)
       self.reactor = reactor
       self.mailbox = mailbox
       self.devices = devices
+      self.driver = driver
       self.paths = paths
       self.tail = tail
       pool = opened.pool
@@ -100,7 +107,7 @@ final class PoolHost {
   }
 
   private static func open(
-    _ devices: [FileDevice], _ options: Options, _ tail: PoolTail, _ opening: Opening
+    _ devices: [any SynchronousDevice], _ options: Options, _ tail: PoolTail, _ opening: Opening
   ) throws(ManagementError) -> PoolOpening.Opened {
     let record = options.record
     var bounds = PoolBounds()
@@ -110,7 +117,7 @@ final class PoolHost {
     }
     let settings = PoolOpening.Settings(
       bounds: bounds, logNonce: SystemRandom.bits64(), opening: opening,
-      bootID: BootIdentity.current(),
+      bootID: options.platform.bootID(),
       expectedPool: PoolOpening.ExpectedPool(uuid: record.uuid, name: record.name.text))
     let opened: PoolOpening.Opened
     do throws(PoolOpeningError) {
@@ -126,22 +133,31 @@ final class PoolHost {
   }
 
   private static func makeReactor(
-    _ devices: [FileDevice], _ indices: [DeviceIndex], _ options: Options, commandCapacity: Int
+    _ options: Options, commandCapacity: Int
   ) throws(ManagementError) -> (Reactor, Mailbox<@Sendable (PoolHost) -> Void>) {
     let connections = options.serve?.maximumConnections ?? 1
     do throws(RingError) {
       let reactor = try Reactor(
         commandCapacity: commandCapacity, connectionCapacity: connections + 8)
       try reactor.becomeOwner()
-      for (index, device) in zip(indices, devices) { try reactor.attach(device, as: index) }
       return (reactor, Mailbox(waking: reactor.waker))
+    } catch { throw ManagementError(ring: error) }
+  }
+
+  private static func attach(
+    _ devices: [FileDevice], _ driver: (any DeviceDriver)?, as indices: [DeviceIndex],
+    to reactor: Reactor
+  ) throws(ManagementError) {
+    if let driver { return driver.attach(as: indices) }
+    do throws(RingError) {
+      for (index, device) in zip(indices, devices) { try reactor.attach(device, as: index) }
     } catch { throw ManagementError(ring: error) }
   }
 
   private static func makeTail(
     _ tail: inout PoolTail, _ opened: PoolOpening.Opened, _ options: Options
   ) throws(ManagementError) -> TailRing? {
-    guard let bootID = BootIdentity.current() else { return nil }
+    guard let bootID = options.platform.bootID() else { return nil }
     let file = try tail.renew(
       byteCount: TailRing.bytes(forRecordBytes: opened.pool.records.capacity), in: options.state)
     return unsafe TailRing(
@@ -204,6 +220,9 @@ final class PoolHost {
         case .accepted, .received, .sent, .closed: break
         }
       }
+      if let driver {
+        while let completion = driver.nextCompletion() { engine.complete(completion) }
+      }
       pump(at: now)
       stepStop(at: now)
     }
@@ -220,6 +239,7 @@ final class PoolHost {
   }
 
   private var deadline: MonotonicTime? {
+    if let driver, driver.isBusy { return MonotonicTime(nanoseconds: 0) }
     var deadline = engine.nextDeadline ?? .distantFuture
     if let nbd {
       deadline = min(deadline, nbd.nextDeadline)
@@ -236,7 +256,12 @@ final class PoolHost {
     for _ in 0..<4 {
       nbd?.submitRequests(engine.submit)
       engine.turn(now: now)
-      while let command = engine.commands.removeFirst() { reactor.submit(command) }
+      // One question a turn, not one a command: the path of every product is the second loop.
+      if let driver {
+        while let command = engine.commands.removeFirst() { driver.submit(command) }
+      } else {
+        while let command = engine.commands.removeFirst() { reactor.submit(command) }
+      }
       // Nothing is asked of the engine before all answers are taken, so the extents stay.
       let extents = engine.blockStatusExtents
       while let answer = engine.answers.removeFirst() {
