@@ -31,7 +31,8 @@ import Glibc
   }
 
   /// Maps an existing file in its whole size, with the bytes that an earlier process left. ENOENT
-  /// if there is none, EAGAIN if another has it mapped.
+  /// if there is none, EAGAIN if another has it mapped, ENODATA if it is empty: a process was
+  /// killed while it made it, before it could store anything.
   public static func open(_ path: String) throws(DeviceError) -> MappedFile {
     let descriptor = unsafe lamina_file_open(path, Int32(LAMINA_OPEN_WRITE.rawValue))
     guard descriptor >= 0 else { throw DeviceError(.open, device: path, errno: -descriptor) }
@@ -45,8 +46,11 @@ import Glibc
       var facts = lamina_file_facts()
       let known = unsafe lamina_file_facts(descriptor, &facts)
       guard known == 0 else { throw DeviceError(.stat, device: path, errno: -known) }
-      guard facts.kind == LAMINA_FILE_REGULAR, facts.size_bytes > 0 else {
+      guard facts.kind == LAMINA_FILE_REGULAR else {
         throw DeviceError(.open, device: path, errno: EINVAL)
+      }
+      guard facts.size_bytes > 0 else {
+        throw DeviceError(.open, device: path, errno: ENODATA)
       }
       byteCount = Int(facts.size_bytes)
       let memory = lamina_is_in_memory(descriptor)

@@ -19,7 +19,12 @@ struct PoolTail {
     do throws(DeviceError) {
       earlier = try MappedFile.open(path)
     } catch {
-      guard error.errno == ENOENT else { throw ManagementError(device: error) }
+      switch error.errno {
+      case ENOENT: break
+      // The devices are locked, so nobody is making it now: a server was killed while it did.
+      case ENODATA: _ = unsafe unlink(path)
+      default: throw ManagementError(device: error)
+      }
       earlier = nil
     }
   }

@@ -32,6 +32,14 @@ import Testing
     #expect(missing?.errno == ENOENT)
   }
 
+  @Test func aFileThatWasNeverMadeHoldsNoData() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("tail")
+    #expect(close(unsafe open(path, O_CREAT | O_WRONLY, 0o600)) == 0)
+    let empty = #expect(throws: DeviceError.self) { try MappedFile.open(path) }
+    #expect(empty?.errno == ENODATA)
+  }
+
   @Test func aFileOnTmpfsIsInMemory() throws {
     let path = "/dev/shm/lamina-blockio-\(getpid())-\(SystemRandom.bits64())"
     let file = try MappedFile.create(path, byteCount: 4096)

@@ -127,6 +127,21 @@ extension InteropTests {
       try history.check(server.connect("disk"), at: place)
     }
 
+    /// Making the tail takes a moment, and a kill in that moment leaves an empty file.
+    @Test func aTailThatWasNeverMadeIsNoTail() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let client = try server.connect("disk")
+      try client.write(0, StampedBytes.random(4096, seed: 25))
+      try client.flush()
+      try server.kill()
+      let tail = try #require(server.tailPath)
+      try FileHandle(forWritingTo: URL(fileURLWithPath: tail)).truncate(atOffset: 0)
+      try server.start()
+      #expect(try server.connect("disk").read(0, 4096) == StampedBytes.random(4096, seed: 25))
+      try server.stop()
+    }
+
     @Test func aDiscardThatWasAnsweredStaysDiscarded() throws {
       let server = try LaminaServer()
       try server.createVolume("disk", "1G")

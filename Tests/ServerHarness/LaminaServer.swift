@@ -8,10 +8,20 @@ public final class LaminaServer {
     case block(path: String)
   }
 
+  /// The program that serves the pool.
+  public enum Program: Sendable {
+    case lamina
+    /// The same server on devices that lose what was not flushed when it is killed; what they do
+    /// is drawn from the seed, anew at each start. `lies`: a flush does nothing.
+    case volatile(seed: UInt64, lies: Bool)
+  }
+
   public let folder: TemporaryFolder
   public let pool: String
   public let deviceArguments: [String]
   private let serveArguments: [String]
+  private let program: Program
+  private var starts: UInt64 = 0
   private var process: ChildProcess?
 
   /// Two file devices of different sizes.
@@ -21,8 +31,10 @@ public final class LaminaServer {
 
   /// Creates the pool and starts its server.
   public init(
-    devices: [Device] = twoFiles, poolOptions: [String] = [], serveOptions: [String] = []
+    devices: [Device] = twoFiles, poolOptions: [String] = [], serveOptions: [String] = [],
+    program: Program = .lamina
   ) throws {
+    self.program = program
     folder = try TemporaryFolder()
     pool = "tank"
     serveArguments = serveOptions
@@ -40,13 +52,25 @@ public final class LaminaServer {
   deinit {
     process?.send(signal: SIGKILL)
     _ = try? process?.wait(seconds: 20)
+    if let tailPath { try? FileManager.default.removeItem(atPath: tailPath) }
   }
 
   // MARK: Addresses
 
   public var home: String { folder.path("home") }
   public var socket: String { folder.path("nbd.sock") }
+  /// Where the process that holds the pool, or held it last, keeps its tail; it is in memory, and
+  /// nobody else removes what a killed server leaves.
+  public var tailPath: String? {
+    struct Holder: Decodable { var tailPath: String? }
+    let file = URL(fileURLWithPath: "\(home)/\(pool).holder.json")
+    guard let data = try? Data(contentsOf: file) else { return nil }
+    return (try? JSONDecoder().decode(Holder.self, from: data))?.tailPath
+  }
+
+  public var controlSocket: String { folder.path("home/\(pool).control") }
   public var processIdentifier: Int32? { process?.processIdentifier }
+  public var isRunning: Bool { process?.isRunning == true }
 
   public func uri(_ volume: String) -> String { "nbd+unix:///\(volume)?socket=\(socket)" }
 
@@ -56,13 +80,24 @@ public final class LaminaServer {
 
   // MARK: Life
 
-  private var serveCommand: [String] {
-    ["serve", pool, "--home", home, "--listen", "unix:\(socket)"] + serveArguments
+  /// Starts the process, and does not wait for it.
+  private func launch() throws -> ChildProcess {
+    starts += 1
+    let place = ["--home", home, "--listen", "unix:\(socket)"] + serveArguments
+    switch program {
+    case .lamina:
+      return try ChildProcess(Machine.lamina, ["serve", pool] + place, in: folder.url)
+    case .volatile(let seed, let lies):
+      return try ChildProcess(
+        Machine.beside("lamina-volatile"),
+        [pool, "--seed", "\(seed &+ starts)"] + (lies ? ["--lie-about-flushes"] : []) + place,
+        in: folder.url)
+    }
   }
 
   /// Starts the server and waits until it says that it is ready, and greets a client.
   public func start(seconds: Double = 30) throws {
-    let server = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
+    let server = try launch()
     process = server
     let deadline = ContinuousClock.now + .seconds(seconds)
     while server.outputSoFar.isEmpty || !greets() {
@@ -111,7 +146,7 @@ public final class LaminaServer {
 
   /// Starts a server and kills it shortly after, wherever it then is.
   public func killStart(afterMilliseconds milliseconds: UInt32) throws {
-    let server = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
+    let server = try launch()
     usleep(milliseconds * 1000)
     server.send(signal: SIGKILL)
     _ = try server.wait(seconds: 20)
@@ -119,10 +154,16 @@ public final class LaminaServer {
 
   /// Starts a server that is expected to refuse, and gives what it said.
   public func refusedStart(seconds: Double = 40) throws -> ProgramResult {
-    let result = try ChildProcess(Machine.lamina, serveCommand, in: folder.url)
-      .wait(seconds: seconds)
+    let result = try launch().wait(seconds: seconds)
     guard !result.succeeded else { throw HarnessFailure("it started: \(result)") }
     return result
+  }
+
+  /// Where its file devices lie.
+  public var devicePaths: [String] {
+    deviceArguments.filter { $0 != "--device" }.map { argument in
+      argument.lastIndex(of: ":").map { String(argument[..<$0]) } ?? argument
+    }
   }
 
   /// What the server has said on standard error.

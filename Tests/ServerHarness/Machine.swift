@@ -14,10 +14,13 @@ public enum Machine {
   }()
 
   /// The program as built beside the tests that run.
-  public static let lamina: String = {
+  public static let lamina = beside("lamina")
+
+  /// A program that was built with the tests that run.
+  static func beside(_ name: String) -> String {
     let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    return tests.deletingLastPathComponent().appending(path: "lamina").path
-  }()
+    return tests.deletingLastPathComponent().appending(path: name).path
+  }
 
   static func locate(_ program: String) throws -> URL {
     if program.contains("/") { return URL(fileURLWithPath: program) }

@@ -45,6 +45,47 @@ public enum StampedBytes {
   }
 }
 
+extension StampedBytes {
+  public static let sectorLength = 512
+
+  /// Sectors from `first` on, each carrying the volume, its number and the version all through.
+  public static func sectors(
+    _ first: UInt64, count: Int, volume: UInt64, version: UInt64
+  ) -> [UInt8] {
+    precondition(version > 0)
+    return unsafe [UInt8](unsafeUninitializedCapacity: count * sectorLength) { buffer, length in
+      for sector in 0..<count {
+        let name = volume << 48 | (first + UInt64(sector))
+        for at in stride(from: sector * sectorLength, to: (sector + 1) * sectorLength, by: 16) {
+          unsafe UnsafeMutableRawBufferPointer(buffer).storeBytes(
+            of: name.littleEndian, toByteOffset: at, as: UInt64.self)
+          unsafe UnsafeMutableRawBufferPointer(buffer).storeBytes(
+            of: version.littleEndian, toByteOffset: at + 8, as: UInt64.self)
+        }
+      }
+      length = count * sectorLength
+    }
+  }
+
+  /// The version that a sector's bytes carry; 0 where all are zero; nil where they are torn, or
+  /// belong to another sector or volume.
+  public static func version(
+    of bytes: ArraySlice<UInt8>, sector: UInt64, volume: UInt64
+  ) -> UInt64? {
+    guard bytes.count == sectorLength else { return nil }
+    return unsafe bytes.withUnsafeBytes { raw in
+      let version = unsafe raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self).littleEndian
+      let name: UInt64 = version == 0 ? 0 : volume << 48 | sector
+      for at in stride(from: 0, to: sectorLength, by: 16) {
+        let found = unsafe raw.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
+        let word = unsafe raw.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self).littleEndian
+        if found != name || word != version { return nil }
+      }
+      return version
+    }
+  }
+}
+
 /// SplitMix64: the same numbers for the same seed, everywhere.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
