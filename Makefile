@@ -4,7 +4,7 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench asan tsan fuzz clean
+.PHONY: help run build test check format lint tidy bench asan tsan fuzz torture clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile
@@ -48,6 +48,14 @@ tsan: ## every test under the thread sanitizer
 
 fuzz: ## fuzz every parser of foreign bytes; SECONDS=60 each, TARGET=DiskFormat for one
 	@Scripts/fuzz.sh $(or $(SECONDS),60) $(TARGET)
+
+torture: ## kill real servers under load; ROUNDS=50, SEED=…, CRASH=process, power or lies
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --product lamina
+	swift build $(FLAGS) --product lamina-volatile
+	swift build $(FLAGS) --product lamina-torture
+	@"$$(swift build $(FLAGS) --show-bin-path)/lamina-torture" --rounds $(or $(ROUNDS),50) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(CRASH),--crash $(CRASH))
 
 clean: ## remove every build folder
 	rm -rf .build .build-asan .build-tsan .build-bench .build-fuzz

@@ -96,7 +96,23 @@ let package = Package(
     fuzzer("FuzzControl"),
     tests("FuzzTests", ["FuzzBodies", "BlockExport", "StorageUnits"]),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
-    tests("InteropTests", ["ServerHarness"]),
+    .executableTarget(
+      name: "lamina-volatile",
+      dependencies: [
+        "PoolServer", "StorageUnits", "BlockIO", "Management",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Tests/VolatileServer", swiftSettings: settings),
+    .target(
+      name: "Torture",
+      dependencies: ["ServerHarness", "PoolInspection", "BlockIO", "StorageUnits"],
+      path: "Tests/Torture", swiftSettings: settings),
+    .executableTarget(
+      name: "lamina-torture",
+      dependencies: [
+        "Torture", "ServerHarness",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Tests/TortureRun", swiftSettings: settings),
+    tests("InteropTests", ["ServerHarness", "Torture"]),
     tests("ClaimTests", ["ServerHarness"]),
     tests("StorageUnitsTests", ["StorageUnits"]),
     tests(
