@@ -80,7 +80,8 @@ let package = Package(
     .executableTarget(
       name: "lamina",
       dependencies: [
-        "PoolServer", "StorageUnits", "Management", "ManagementHTTP",
+        "PoolServer", "PoolInspection", "DiskFormat", "BlockIO", "StorageUnits", "Management",
+        "ManagementHTTP",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .target(
@@ -133,12 +134,14 @@ let package = Package(
     tests(
       "PoolInspectionTests",
       [
-        "PoolInspection", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO", "DiskSimulation",
+        "PoolInspection", "VolumeEngine", "PoolCore", "DiskFormat", "StorageUnits", "BlockIO",
+        "DiskSimulation",
       ]),
     tests(
       "CommandTests",
       [
-        "lamina", "PoolServer", "Management", "ManagementHTTP", "ServerHarness", "StorageUnits",
+        "lamina", "PoolServer", "PoolInspection", "Management", "ManagementHTTP", "ServerHarness",
+        "StorageUnits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

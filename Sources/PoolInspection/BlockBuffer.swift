@@ -1,4 +1,5 @@
 import DiskFormat
+import Glibc
 
 /// Aligned memory for what is read from a device, in 4 KiB blocks.
 @safe final class BlockBuffer {
@@ -31,7 +32,12 @@ import DiskFormat
     return unsafe CountImage(viewing: base, layout: layout)
   }
 
-  var isZero: Bool { unsafe bytes.allSatisfy { $0 == 0 } }
+  var isZero: Bool {
+    unsafe UnsafeRawBufferPointer(bytes).bindMemory(to: UInt64.self).allSatisfy { $0 == 0 }
+  }
 
-  func hasSameBytes(as other: BlockBuffer) -> Bool { unsafe bytes.elementsEqual(other.bytes) }
+  func hasSameBytes(as other: BlockBuffer) -> Bool {
+    precondition(blockCount == other.blockCount)
+    return unsafe memcmp(base, other.base, blockCount * FormatConstants.blockBytes) == 0
+  }
 }

@@ -48,13 +48,6 @@ struct KnownNode {
   var isPartlyDropped = false
 }
 
-/// The first place at which a plain extent was named, and who may write into it.
-struct ExtentHome: Hashable {
-  var family: UInt64
-  var extent: VirtualExtent
-  var writer: VolumeID?
-}
-
 /// What a map, or a part of one, holds.
 struct SubtreeSummary: Hashable {
   var allocatedExtents: UInt64 = 0
@@ -65,6 +58,8 @@ struct SubtreeSummary: Hashable {
   var endExtent: UInt64 = 0
   /// The youngest pointer or layer.
   var youngest = ShareEpoch.zero
+  /// A node of it could not be read, so that there may be more.
+  var isPartial = false
 
   mutating func add(_ other: SubtreeSummary) {
     allocatedExtents += other.allocatedExtents
@@ -72,6 +67,7 @@ struct SubtreeSummary: Hashable {
     endBlock = max(endBlock, other.endBlock)
     endExtent = max(endExtent, other.endExtent)
     youngest = max(youngest, other.youngest)
+    isPartial = isPartial || other.isPartial
   }
 
   mutating func add(_ entry: MapEntry, at extent: VirtualExtent) {

@@ -30,6 +30,11 @@ struct DropCursor: Hashable {
     !hasDropped(level: level, key: key) && end > Self.span(level) * key
   }
 
+  /// Whether it is the pair of a node at all, or of none yet.
+  var isPair: Bool {
+    end == 0 ? level == 0 : level <= FormatConstants.maximumLevel && end % Self.span(level) == 0
+  }
+
   private static func span(_ level: UInt8) -> UInt64 {
     TreeShape.span(level: level, leafCapacity: FormatConstants.entriesPerLeaf)
   }
@@ -63,8 +68,10 @@ extension PoolInspector {
         : walkChildren(
           of: buffer.node(), pointer.address, level: level, key: key, below, superblock)
       nodes[address]?.summary = summary
+    } else {
+      nodes[address]?.summary.isPartial = true
     }
-    let summary = nodes[address]?.summary ?? SubtreeSummary()
+    let summary = nodes[address]?.summary ?? SubtreeSummary(isPartial: true)
     if walk.writer != nil && !isPrivate && summary.youngest > walk.shareEpoch {
       find(
         .privateBelowShared(birth: summary.youngest, shareEpoch: walk.shareEpoch),
@@ -114,7 +121,7 @@ extension PoolInspector {
     at here: InspectionPlace
   ) -> SubtreeSummary {
     var summary = SubtreeSummary()
-    var named: Set<UInt64> = []
+    leafExtents.removeAll(keepingCapacity: true)
     for i in 0..<FormatConstants.entriesPerLeaf {
       let entry = node.entry(i)
       let extent = VirtualExtent(index: key * UInt64(FormatConstants.entriesPerLeaf) + UInt64(i))
@@ -130,30 +137,29 @@ extension PoolInspector {
           find(.addressOutsidePool(layer.address), at: here, volumes: walk.volumes)
           continue
         }
-        named.insert(layer.address.extent.index)
-        if !layer.isPacked { settle(layer, at: extent, walk) }
+        leafExtents.append(layer.address.extent.index)
+        settle(layer, at: extent, walk)
       }
     }
-    for extent in named { extentNames[extent, default: 0] += 1 }
+    leafExtents.sort()
+    var before: UInt64 = 0
+    for extent in leafExtents where extent != before {
+      extents.name(extent)
+      before = extent
+    }
     return summary
   }
 
-  /// A plain extent belongs to one virtual extent of one family, and if a volume may write into it,
-  /// to that volume alone.
   private func settle(_ layer: Layer, at extent: VirtualExtent, _ walk: MapWalk) {
-    let writer = layer.birth > walk.shareEpoch ? walk.writer : nil
-    let home = ExtentHome(family: walk.family, extent: extent, writer: writer)
-    let index = layer.address.extent.index
-    guard let other = extentHomes[index] else {
-      extentHomes[index] = home
-      return
-    }
+    let isWritable = walk.writer != nil && layer.birth > walk.shareEpoch && !layer.isPacked
+    let conflict = extents.settle(
+      layer, at: extent, family: walk.family, isWritable: isWritable)
+    guard let conflict else { return }
     let here = InspectionPlace.extent(layer.address.extent)
-    if other.family != home.family || other.extent != home.extent {
-      find(.extentAtTwoPlaces, at: here, volumes: walk.volumes)
-    } else if other.writer != nil || writer != nil {
-      find(
-        .writableButShared, at: here, volumes: (other.writer.map { [$0] } ?? []) + walk.volumes)
+    switch conflict {
+    case .otherPlace: find(.extentAtTwoPlaces, at: here, volumes: walk.volumes)
+    case .sharedWritable: find(.writableButShared, at: here, volumes: walk.volumes)
+    case .packedOverlap: find(.packedOverlap, at: here, volumes: walk.volumes)
     }
   }
 }

@@ -23,16 +23,13 @@ extension PoolInspector {
     isComplete: inout Bool
   ) {
     let here = InspectionPlace.systemPage(pointer.place)
-    let places = [pointer.place] + (pointer.secondPlace.map { [$0] } ?? [])
-    for place in places where !isInSystemArea(place, blockCount: 1) {
-      find(.outsideSystemArea, at: .systemPage(place))
-    }
+    pages[SegmentPage(level: level, key: key)] = pointer
     let expected = NodeIdentity(
       type: .segmentTable, level: level, key: key, owner: 0, address: .none,
       checksum: pointer.checksum)
     guard
       let buffer = readCopies(
-        places, blockCount: 1, for: here,
+        pointer.places, blockCount: 1, for: here,
         check: { (buffer) throws(InspectionRefusal) in
           try expected.check(buffer.node(), superblock)
         })
@@ -41,13 +38,18 @@ extension PoolInspector {
       return
     }
     if level == 0 {
-      readSegmentLines(buffer, key: key, superblock, isComplete: &isComplete)
+      readSegmentLines(buffer, key: key, of: pointer.place, superblock, isComplete: &isComplete)
       return
     }
     let span = TreeShape.segmentSpan(level: level - 1)
     for i in 0..<FormatConstants.systemPointersPerPage {
       let child = key * UInt64(FormatConstants.systemPointersPerPage) + UInt64(i)
-      guard child * span < UInt64(superblock.segmentCount) else { break }
+      guard child * span < UInt64(superblock.segmentCount) else {
+        // A pointer in use has a place.
+        let at = FormatConstants.nodeHeaderBytes + i * FormatConstants.systemPointerBytes
+        if buffer.node().load64(at) != 0 { find(.segmentTableTooLong, at: here) }
+        continue
+      }
       guard let pointer = try? SystemPointer.decode(from: buffer.node(), index: i) else {
         find(.segmentTableMissing, at: here)
         isComplete = false
@@ -58,17 +60,53 @@ extension PoolInspector {
   }
 
   private func readSegmentLines(
-    _ buffer: BlockBuffer, key: UInt64, _ superblock: Superblock, isComplete: inout Bool
+    _ buffer: BlockBuffer, key: UInt64, of page: DevicePlace, _ superblock: Superblock,
+    isComplete: inout Bool
   ) {
     for i in 0..<FormatConstants.segmentsPerPage {
       let index = key * UInt64(FormatConstants.segmentsPerPage) + UInt64(i)
-      guard index < UInt64(superblock.segmentCount), Int(index) == segments.count else { return }
+      guard index < UInt64(superblock.segmentCount), Int(index) == segments.count else {
+        let at = FormatConstants.nodeHeaderBytes + i * FormatConstants.segmentEntryBytes
+        // A line in use has a class or a place; only a lent one has no place.
+        let isUsed = buffer.node().load64(at) != 0 || buffer.node().load8(at + 16) != 0
+        if isUsed { find(.segmentTableTooLong, at: .systemPage(page)) }
+        return
+      }
       do throws(FormatError) {
         segments.append(try SegmentEntry.decode(from: buffer.node(), index: i))
       } catch {
         find(.invalid(error), at: .segment(SegmentIndex(index: UInt32(index))))
         isComplete = false
       }
+    }
+  }
+
+  // MARK: System area
+
+  /// Pages and journals lie inside the system area, and not on each other.
+  func checkSystemArea(_ superblock: Superblock) {
+    var parts: [(place: DevicePlace, blockCount: UInt64)] = []
+    for stream in superblock.streams {
+      let places = [stream.place, stream.secondPlace].compactMap { $0 }
+      parts += places.map { ($0, UInt64(stream.blockCount)) }
+      if places.count == 2 && places[0].device == places[1].device {
+        find(.placesOnOneDevice, at: .journalBlock(sequence: stream.firstSequence))
+      }
+    }
+    for pointer in pages.values { parts += pointer.places.map { ($0, 1) } }
+    parts.sort { ($0.place.device, $0.place.block) < ($1.place.device, $1.place.block) }
+    for part in parts where !isInSystemArea(part.place, blockCount: part.blockCount) {
+      find(
+        .outsideSystemArea, at: .systemPage(part.place),
+        locations: location(part.place).map { [$0] } ?? [])
+    }
+    for (before, after) in zip(parts, parts.dropFirst())
+    where before.place.device == after.place.device
+      && before.place.block + before.blockCount > after.place.block
+    {
+      find(
+        .systemOverlap(with: before.place), at: .systemPage(after.place),
+        locations: location(after.place).map { [$0] } ?? [])
     }
   }
 
@@ -82,7 +120,10 @@ extension PoolInspector {
   }
 
   func isInSystemArea(_ place: DevicePlace, blockCount: UInt64) -> Bool {
-    guard let member = members[place.device] else { return true }
+    // Of a device that was not given nothing is known; one that is no member has no system area.
+    guard let member = members[place.device] else {
+      return report.superblock?.members.contains { $0.index == place.device } ?? false
+    }
     return member.superblock.systemRanges.contains {
       $0.firstBlock <= place.block
         && place.block + blockCount <= $0.firstBlock + $0.blockCount
@@ -109,6 +150,9 @@ extension PoolInspector {
       && before.place.block + blocks > after.place.block
     {
       find(.segmentsOverlap(with: before.segment), at: .segment(after.segment))
+    }
+    if let first = segments.first, first.segmentClass != .node {
+      find(.segmentZeroClass(first.segmentClass), at: .segment(SegmentIndex(index: 0)))
     }
     let lent = segments.count { $0.segmentClass == .lent }
     let used = segments.count { $0.secondPlace != nil }
@@ -137,6 +181,11 @@ extension PoolInspector {
       find(.segmentInSystemArea, at: .segment(index))
     }
   }
+}
+
+extension SystemPointer {
+  /// One or two.
+  var places: [DevicePlace] { [place, secondPlace].compactMap { $0 } }
 }
 
 extension SegmentEntry {

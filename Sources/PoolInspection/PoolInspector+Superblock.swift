@@ -43,12 +43,17 @@ extension PoolInspector {
       find(.memberTwice(index), at: here)
       return
     }
+    if member.state == .expelled { find(.memberExpelled(index), at: here) }
     if member.sizeBytes > given[position].sizeBytes {
       find(.memberLargerThanDevice(index), at: here)
     }
     if superblock.sequence < chosen.sequence {
+      // One superblock write is on all members before the next one starts.
+      let isOneBehind = superblock.sequence == chosen.sequence - 1
       find(
-        .memberBehind(index, sequence: superblock.sequence, newest: chosen.sequence), at: here)
+        isOneBehind
+          ? .memberBehind(index, sequence: superblock.sequence, newest: chosen.sequence)
+          : .memberStale(index, sequence: superblock.sequence, newest: chosen.sequence), at: here)
     } else if !superblock.agrees(with: chosen) {
       find(.superblocksDisagree, at: here)
     }
@@ -58,31 +63,47 @@ extension PoolInspector {
 
   private func newestSuperblock(of device: any SynchronousDevice, position: Int) -> Superblock? {
     let slots = (0..<2).map { readSlot($0, of: device, position: position) }
-    let newest = slots.flatMap(\.valid).max { $0.sequence < $1.sequence }
+    let newest = slots.flatMap(\.valid).map(\.superblock).max { $0.sequence < $1.sequence }
     for (slot, copies) in slots.enumerated() { report(copies, slot, position, newest) }
     return newest
   }
 
   /// What the two copies of a slot are.
   private struct SlotCopies {
-    var valid: [Superblock] = []
+    var valid: [(copy: Int, superblock: Superblock)] = []
     var failures: [(copy: Int, problem: InspectionProblem, isBlank: Bool)] = []
+  }
+
+  private func location(_ position: Int, _ slot: Int, _ copy: Int) -> DeviceLocation {
+    DeviceLocation(
+      position: position,
+      offset: DeviceByteOffset(FormatConstants.superblockOffsets[slot][copy]))
   }
 
   /// One bad copy beside a good one needs a copy. A slot without any good one is what a crash
   /// leaves that tore both while they were written; the other slot must be good then. A slot that
   /// was never written is no finding.
   private func report(_ copies: SlotCopies, _ slot: Int, _ position: Int, _ newest: Superblock?) {
+    var copies = copies
+    // Both copies are good, and one is of an earlier write or of another pool.
+    if copies.valid.count == 2 && copies.valid[0].superblock != copies.valid[1].superblock {
+      let isFirstNewer =
+        copies.valid[0].superblock.sequence > copies.valid[1].superblock.sequence
+      let older = copies.valid.remove(at: isFirstNewer ? 1 : 0)
+      copies.failures.append((older.copy, .copiesDiffer, false))
+    }
     for failure in copies.failures where !(copies.valid.isEmpty && failure.isBlank) {
       let place = InspectionPlace.superblock(position: position, slot: slot, copy: failure.copy)
-      if !copies.valid.isEmpty {
-        find(.copiesDiffer, at: place)
-      } else {
-        find(newest == nil ? failure.problem : .slotLost, at: place)
+      let here = location(position, slot, failure.copy)
+      guard let good = copies.valid.first else {
+        find(newest == nil ? failure.problem : .slotLost, at: place, locations: [here])
+        continue
       }
-    }
-    if copies.valid.count == 2 && copies.valid[0] != copies.valid[1] {
-      find(.copiesDiffer, at: .superblock(position: position, slot: slot, copy: 1))
+      find(.copiesDiffer, at: place, locations: [here])
+      remember(
+        BadCopy(
+          good: location(position, slot, good.copy), bad: here,
+          blockCount: FormatConstants.superblockBytes / FormatConstants.blockBytes, place: place))
     }
   }
 
@@ -91,24 +112,80 @@ extension PoolInspector {
   ) -> SlotCopies {
     var copies = SlotCopies()
     for (copy, offset) in FormatConstants.superblockOffsets[slot].enumerated() {
-      let place = InspectionPlace.superblock(position: position, slot: slot, copy: copy)
-      guard
-        let buffer = read(
-          device, at: DeviceByteOffset(offset), blockCount: FormatConstants.superblockBytes / 4096,
-          for: place)
-      else { continue }
-      do throws(FormatError) {
-        let superblock = try unsafe Superblock(decoding: buffer.bytes.bytes)
-        if superblock.sequence % 2 == UInt64(slot) {
-          copies.valid.append(superblock)
-        } else {
-          copies.failures.append((copy, .wrongSlot(sequence: superblock.sequence), false))
+      do throws(InspectionRefusal) {
+        let buffer = try read(
+          device, at: DeviceByteOffset(offset), blockCount: FormatConstants.superblockBytes / 4096)
+        if buffer.isZero {
+          copies.failures.append((copy, .invalid(.badMagic(.superblock)), true))
+          continue
         }
-      } catch {
-        copies.failures.append((copy, .invalid(error), buffer.isZero))
-      }
+        let superblock = try InspectionRefusal.checking { () throws(FormatError) in
+          try unsafe Superblock(decoding: buffer.bytes.bytes)
+        }
+        guard superblock.sequence % 2 == UInt64(slot) else {
+          throw InspectionRefusal(problem: .wrongSlot(sequence: superblock.sequence))
+        }
+        copies.valid.append((copy, superblock))
+      } catch { copies.failures.append((copy, error.problem, false)) }
     }
     return copies
+  }
+
+  // MARK: What it says
+
+  /// Fields that can be judged by themselves or by the devices.
+  func checkSuperblock(_ superblock: Superblock) {
+    if superblock.applyVersion != Self.applyVersion && superblock.isOpen {
+      find(.otherApplyVersion(superblock.applyVersion), at: .pool)
+    }
+    checkCounters(superblock)
+    if superblock.fenceEpoch != 0 { find(.unusedField(.fenceEpoch), at: .pool) }
+    let bounds = superblock.bounds
+    if bounds.dirtyNodeBytes > Self.usualMemoryBytes / 2
+      || bounds.countDeltaBytes > Self.usualMemoryBytes
+    {
+      find(.boundsUnusual, at: .pool)
+    }
+    for member in superblock.members where member.superblockSequence > superblock.sequence {
+      find(.memberAhead(member.index, sequence: member.superblockSequence), at: .pool)
+    }
+    for member in members.values.sorted(by: { $0.position < $1.position }) {
+      checkRanges(of: member)
+    }
+  }
+
+  private func checkCounters(_ superblock: Superblock) {
+    let counters: [(InspectionProblem.Counter, UInt64)] = [
+      (.superblock, superblock.sequence), (.checkpoint, superblock.checkpointSequence),
+      (.record, superblock.checkpointRecord.number), (.logGeneration, superblock.logGeneration),
+      (.volume, superblock.nextVolumeID),
+      (.journalBlock, superblock.streams.map(\.firstSequence).max() ?? 0),
+    ]
+    for (counter, value) in counters where value >= Self.unusualCounter {
+      find(.counterUnusual(counter), at: .pool)
+    }
+  }
+
+  /// A million a second take nine thousand years to get there.
+  private static let unusualCounter: UInt64 = 1 << 58
+
+  /// The rules by which version 1 applies records.
+  static let applyVersion: UInt16 = 1
+  /// What a start may take for its replay.
+  private static let usualMemoryBytes: UInt64 = 64 << 30
+
+  private func checkRanges(of member: MemberDevice) {
+    let here = InspectionPlace.device(position: member.position)
+    let ranges = member.superblock.systemRanges
+    for (i, range) in ranges.enumerated() {
+      let end = range.firstBlock + range.blockCount
+      let overlaps = ranges[..<i].contains {
+        $0.firstBlock < end && range.firstBlock < $0.firstBlock + $0.blockCount
+      }
+      if overlaps || end > member.device.sizeBytes >> 12 {
+        find(.systemRangeWrong(range), at: here)
+      }
+    }
   }
 }
 

@@ -18,6 +18,7 @@ extension PoolInspector {
       return (true, nil)
     }
     guard isNodeAddress(identity.address, superblock, at: here, volumes: volumes) else {
+      report.isRecountWhole = false
       return (false, nil)
     }
     nodes[key] = KnownNode(identity: identity, names: 1)
@@ -27,6 +28,8 @@ extension PoolInspector {
       check: { (buffer) throws(InspectionRefusal) in
         try identity.check(buffer.node(), superblock)
       })
+    // What it names is not known now, unless it is a count page, which names nothing.
+    if buffer == nil && identity.type != .countPage { report.isRecountWhole = false }
     return (false, buffer)
   }
 
@@ -91,110 +94,6 @@ extension PoolInspector {
       walk(
         child, level: level - 1, key: key * UInt64(FormatConstants.pointersPerNode) + UInt64(i),
         type, superblock, at: .node(pointer.address), leaf: leaf)
-    }
-  }
-
-  // MARK: Catalogue
-
-  func walkCatalogue(_ superblock: Superblock) {
-    var volumes: [VolumeRecord] = []
-    walk(superblock.catalogue, type: .catalogue, superblock) { key, node in
-      for slot in 0..<FormatConstants.volumesPerLeaf {
-        guard let volume = try? VolumeRecord.decode(from: node, slot: slot) else { continue }
-        let number = key * UInt64(FormatConstants.volumesPerLeaf) + UInt64(slot)
-        if volume.id.number != number { find(.volumeInWrongSlot, at: .volume(volume.id)) }
-        volumes.append(volume)
-      }
-    }
-    report.totals.volumes = volumes.count
-    checkNames(volumes)
-    for volume in volumes { inspect(volume, superblock) }
-  }
-
-  private func checkNames(_ volumes: [VolumeRecord]) {
-    var names: [String: VolumeID] = [:]
-    var identifiers: [StorageUUID: VolumeID] = [:]
-    for volume in volumes {
-      if let other = names.updateValue(volume.id, forKey: volume.name) {
-        find(.volumeNameTwice(other), at: .volume(volume.id), volumes: [volume.id])
-      }
-      if let other = identifiers.updateValue(volume.id, forKey: volume.uuid) {
-        find(.volumeUUIDTwice(other), at: .volume(volume.id), volumes: [volume.id])
-      }
-    }
-  }
-
-  private func inspect(_ volume: VolumeRecord, _ superblock: Superblock) {
-    let here = InspectionPlace.volume(volume.id)
-    let volumes = [volume.id]
-    if volume.id.number >= superblock.nextVolumeID {
-      find(.volumeNotBelowNextID(next: superblock.nextVolumeID), at: here, volumes: volumes)
-    }
-    if volume.shareEpoch >= superblock.shareEpoch {
-      find(.shareEpochInFuture(volume.shareEpoch), at: here, volumes: volumes)
-    }
-    var summary = SubtreeSummary()
-    if !volume.root.isNone {
-      let needed = TreeShape.level(
-        forCount: ByteCount(volume.sizeBytes).extentsRoundingUp,
-        leafCapacity: FormatConstants.entriesPerLeaf)
-      if volume.root.level < needed {
-        find(.rootTooLow(level: volume.root.level, needed: needed), at: here, volumes: volumes)
-      }
-      let walk = MapWalk(
-        family: volume.family, volumes: volumes,
-        writer: volume.isReadOnly ? nil : volume.id, shareEpoch: volume.shareEpoch, cursor: nil)
-      summary = self.walk(
-        volume.root.pointer, level: volume.root.level, key: 0, walk, superblock, at: here)
-    }
-    let blocks = (volume.sizeBytes + 4095) / 4096
-    if summary.endBlock > blocks
-      || summary.endExtent > ByteCount(volume.sizeBytes).extentsRoundingUp
-    {
-      find(.mappedBeyondEnd, at: here, volumes: volumes)
-    }
-    if summary.allocatedExtents != volume.allocatedExtents {
-      find(
-        .allocatedExtents(
-          stored: volume.allocatedExtents, recounted: summary.allocatedExtents), at: here,
-        volumes: volumes)
-    }
-    if summary.mappedBlocks != volume.mappedBlocks {
-      find(
-        .mappedBlocks(stored: volume.mappedBlocks, recounted: summary.mappedBlocks), at: here,
-        volumes: volumes)
-    }
-  }
-
-  // MARK: Doomed list
-
-  func walkDoomedList(_ superblock: Superblock) {
-    var entries: [DoomedEntry] = []
-    var nextSlot: UInt64 = 0
-    walk(superblock.doomed, type: .doomed, superblock) { key, node in
-      for i in 0..<FormatConstants.doomedPerLeaf {
-        guard let entry = try? DoomedEntry.decode(from: node, index: i) else { continue }
-        let slot = key * UInt64(FormatConstants.doomedPerLeaf) + UInt64(i)
-        if slot != nextSlot { find(.doomedListGap, at: .doomed(entry.id)) }
-        nextSlot = slot + 1
-        entries.append(entry)
-      }
-    }
-    report.totals.doomedTrees = entries.count
-    var ids: Set<RecordNumber> = []
-    for entry in entries {
-      let here = InspectionPlace.doomed(entry.id)
-      if !ids.insert(entry.id).inserted { find(.doomedTwice, at: here) }
-      if entry.id > superblock.checkpointRecord { find(.doomedInFuture, at: here) }
-      let cursor = DropCursor(end: entry.cursorEnd.index, level: entry.cursorLevel)
-      if cursor.hasDropped(level: entry.root.level, key: 0) {
-        find(.doomedAlreadyDropped, at: here)
-        continue
-      }
-      let walk = MapWalk(
-        family: entry.family, volumes: [], writer: nil, shareEpoch: .zero, cursor: cursor)
-      _ = self.walk(
-        entry.root.pointer, level: entry.root.level, key: 0, walk, superblock, at: here)
     }
   }
 }

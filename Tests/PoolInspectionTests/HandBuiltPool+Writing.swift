@@ -134,7 +134,7 @@ extension HandBuiltPool {
       deviceUUID: members[device].uuid, device: members[device].index, sequence: sequence,
       checkpointSequence: 9, checkpointRecord: RecordNumber(20), logGeneration: 2, logNonce: 77,
       applyVersion: 1, shareEpoch: shareEpoch, segmentShift: Self.shift,
-      segmentCount: UInt32(segments.count), allocationRunExtents: 16, nextVolumeID: 4,
+      segmentCount: UInt32(segments.count), allocationRunExtents: 16, nextVolumeID: 6,
       bounds: WriterBounds(dirtyNodeBytes: 1 << 20, countDeltaBytes: 1 << 20),
       catalogue: root(2), doomed: root(3),
       segmentTable: SystemTreeRoot(pointer: table, level: 0), streams: [stream],
@@ -153,12 +153,55 @@ extension HandBuiltPool {
     sequence: UInt64, firstRecord: UInt64, durableThrough: UInt64, previous: UInt32,
     records: Int = 1
   ) -> UInt32 {
+    let map = Record.map(volume: VolumeID(1), extent: VirtualExtent(index: 3), entry: .none)
+    return writeJournalBlock(
+      sequence: sequence, firstRecord: firstRecord, durableThrough: durableThrough,
+      previous: previous, [Record](repeating: map, count: records))
+  }
+
+  /// Three blocks of records that fit the pool.
+  func writeJournal() {
+    let volume = VolumeRecord(
+      id: VolumeID(6), uuid: StorageUUID(high: 6, low: 6), name: "new", sizeBytes: 1 << 20,
+      logicalBlockBytes: 4096, createdAt: 0, fullPolicy: .wait(seconds: 3))
+    let layer = Layer(
+      address: Self.extent(7), mask: BlockMask(bits: 0xFF), birth: ShareEpoch(4))
+    let first = writeJournalBlock(
+      sequence: 1, firstRecord: 21, durableThrough: 0, previous: 0,
+      [
+        .createVolume(volume),
+        .map(
+          volume: VolumeID(1), extent: VirtualExtent(index: 5),
+          entry: MapEntry(upper: layer, lower: .none)),
+      ])
+    let second = writeJournalBlock(
+      sequence: 2, firstRecord: 23, durableThrough: 1, previous: first,
+      [
+        .segmentClass(SegmentIndex(index: 9), .data, partner: nil),
+        .drop(DropStep(doomed: RecordNumber(7), level: 0, key: 1, decision: .descend)),
+      ])
+    writeJournalBlock(
+      sequence: 3, firstRecord: 25, durableThrough: 2, previous: second,
+      [.deleteVolume(VolumeID(3))])
+  }
+
+  /// Writes a journal block; returns its checksum.
+  @discardableResult func writeJournalBlock(
+    sequence: UInt64, firstRecord: UInt64, durableThrough: UInt64, previous: UInt32,
+    _ records: [Record], applyVersion: UInt16 = 1, more: Bool = false
+  ) -> UInt32 {
     let block = TestBlocks(count: 1)
+    var end = FormatConstants.journalHeaderBytes
+    for record in records {
+      end += unsafe record.encode(
+        more: more, into: UnsafeMutableRawBufferPointer(rebasing: block.buffer[end...]))
+    }
     JournalBlockHeader(
       stream: 0, pool: Self.poolUUID.high, logGeneration: 2, logNonce: 77, sequence: sequence,
       superblockSequence: 6, checkpointSequence: 9, firstRecord: RecordNumber(firstRecord),
-      recordCount: UInt16(records), payloadBytes: UInt16(records * RecordFormat.mapBytes),
-      durableThrough: durableThrough, applyVersion: 1, previousChecksum: previous
+      recordCount: UInt16(records.count),
+      payloadBytes: UInt16(end - FormatConstants.journalHeaderBytes),
+      durableThrough: durableThrough, applyVersion: applyVersion, previousChecksum: previous
     ).encode(into: block.node(0))
     let checksum = block.node(0).sealJournalBlock()
     for device in 0..<2 as Range<UInt16> {

@@ -106,7 +106,7 @@ private func problems(_ change: (inout HandBuiltPool) -> Void) -> [InspectionPro
     #expect(problems { $0.volumes[2].id = VolumeID(2) }.contains(.volumeInWrongSlot))
     #expect(
       problems { $0.alterSuperblock = { $0.nextVolumeID = 3 } } == [
-        .volumeNotBelowNextID(next: 3)
+        .volumeNotBelowNextID(next: 3), .familyUnknown(5),
       ])
     #expect(problems { $0.volumes[2].shareEpoch = ShareEpoch(4) }.count == 1)
   }

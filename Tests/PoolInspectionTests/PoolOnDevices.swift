@@ -26,7 +26,7 @@ import StorageUnits
     var uuids: [DeviceIndex: StorageUUID] = [:]
     for (device, count) in segments.enumerated() {
       let index = DeviceIndex(index: UInt16(device))
-      ranges[index] = [SystemRange(firstBlock: 256, blockCount: 512)]
+      ranges[index] = [SystemRange(firstBlock: 256, blockCount: first - 256)]
       uuids[index] = StorageUUID(high: 9, low: UInt64(device + 1))
       for i in 0..<count {
         entries.append(
