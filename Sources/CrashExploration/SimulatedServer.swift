@@ -2,7 +2,7 @@ public import BlockExport
 public import BlockIO
 import DiskFormat
 public import DiskSimulation
-import PoolCore
+public import PoolCore
 public import StorageUnits
 public import VolumeEngine
 
@@ -11,6 +11,8 @@ public import VolumeEngine
   public let disks: SimulatedDisks
   public let engine: VolumeEngine
   public let report: PoolOpening.Report
+  /// For looking at; the engine alone changes it.
+  public let pool: Pool
   public private(set) var clock = SimulatedClock(
     now: MonotonicTime(nanoseconds: 1_000_000_000))
   /// In which order commands in flight complete.
@@ -62,6 +64,7 @@ public import VolumeEngine
     }
     disks.crashPoint.limit = nil
     report = opened.report
+    pool = opened.pool
     let tail = unsafe TailRing(
       memory: tailMemory, pool: opened.pool.uuid, logGeneration: opened.journal.logGeneration,
       bootID: bootID)
