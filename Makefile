@@ -4,10 +4,11 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench asan tsan fuzz torture clean
+.PHONY: help run build test check format lint tidy bench asan tsan fuzz torture simulate fail-io \
+  clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
 
 run: ## build, make a pool in ./demo and serve a 1 TiB volume over NBD
 	@Scripts/install-packages.sh run
@@ -56,6 +57,17 @@ torture: ## kill real servers under load; ROUNDS=50, SEED=…, CRASH=process, po
 	swift build $(FLAGS) --product lamina-torture
 	@"$$(swift build $(FLAGS) --show-bin-path)/lamina-torture" --rounds $(or $(ROUNDS),50) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(CRASH),--crash $(CRASH))
+
+simulate: ## random histories with faults of every kind; SECONDS=60, SEED=1
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --product lamina-prove
+	@"$$(swift build $(FLAGS) --show-bin-path)/lamina-prove" simulate \
+	  --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(ARGS)
+
+fail-io: ## fail every I/O of short histories, in every way that it can
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --product lamina-prove
+	@"$$(swift build $(FLAGS) --show-bin-path)/lamina-prove" fail-io $(ARGS)
 
 clean: ## remove every build folder
 	rm -rf .build .build-asan .build-tsan .build-bench .build-fuzz

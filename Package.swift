@@ -96,6 +96,11 @@ let package = Package(
     fuzzer("FuzzTransmission"),
     fuzzer("FuzzControl"),
     tests("FuzzTests", ["FuzzBodies", "BlockExport", "StorageUnits"]),
+    .executableTarget(
+      name: "lamina-prove",
+      dependencies: [
+        "CrashExploration", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
     .target(name: "ServerHarness", path: "Tests/ServerHarness", swiftSettings: settings),
     .executableTarget(
       name: "lamina-volatile",

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// Proves things about Lamina on simulated devices.
+@main struct ProveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lamina-prove",
+    abstract: "Tries Lamina's crash safety on simulated devices.",
+    subcommands: [SimulateCommand.self, FailIOCommand.self])
+}
