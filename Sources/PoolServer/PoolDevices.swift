@@ -10,7 +10,7 @@ enum PoolDevices {
   private static let patienceSeconds: UInt64 = 10
   /// A holder that is alive is waited for only so long.
   private static let politenessSeconds: UInt64 = 1
-  private static let pauseMicroseconds: UInt32 = 50_000
+  static let pauseMicroseconds: UInt32 = 50_000
 
   static func open(
     _ record: PoolRecord, cache: CacheMode, in state: StateFolder
@@ -37,13 +37,17 @@ enum PoolDevices {
       } catch {
         guard error.problem == .heldByAnother else { throw ManagementError(opening: error) }
         let holder = state.holder(of: pool)
-        let patience = isAlive(holder) ? politenessSeconds : patienceSeconds
-        guard SystemClock.now() < start.adding(milliseconds: patience * 1000) else {
+        guard SystemClock.now() < start.adding(milliseconds: patienceMilliseconds(holder)) else {
           throw .poolInUse(pool, holder: holder)
         }
         usleep(pauseMicroseconds)
       }
     }
+  }
+
+  /// How long to wait for a lock that this holder may still have.
+  static func patienceMilliseconds(_ holder: PoolHolder?) -> UInt64 {
+    (isAlive(holder) ? politenessSeconds : patienceSeconds) * 1000
   }
 
   private static func isAlive(_ holder: PoolHolder?) -> Bool {

@@ -58,7 +58,8 @@ struct ProgramTests {
   }
 
   @Test(arguments: [
-    "pool create", "pool status", "volume create", "volume list", "volume show",
+    "pool create", "pool status", "pool check", "pool dump", "volume create", "volume list",
+    "volume show",
     "volume delete", "serve", "version",
   ])
   func `every command explains itself with an example`(command: String) throws {

@@ -4,8 +4,8 @@ import PoolServer
 
 struct PoolCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pool", abstract: "Create pools and look at them.",
-    subcommands: [PoolCreate.self, PoolShowStatus.self])
+    commandName: "pool", abstract: "Create pools, look at them and check them.",
+    subcommands: [PoolCreate.self, PoolShowStatus.self, PoolCheck.self, PoolDumpCommand.self])
 }
 
 struct PoolCreate: AsyncParsableCommand {

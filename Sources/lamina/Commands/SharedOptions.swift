@@ -14,18 +14,22 @@ struct SharedOptions: ParsableArguments {
   @Flag(help: "Write JSON for programs: see Docs/CommandLine.md.")
   var json = false
 
-  /// Runs a command and shows what it gives; a `ManagementError` is shown on standard error and
-  /// ends the program with its exit code.
+  /// Runs a command and shows what it gives, whose exit code ends the program; a `ManagementError`
+  /// is shown on standard error and ends the program with its own.
   func report<Result: CommandResult>(
     _ command: (StateFolder) async throws(ManagementError) -> Result
   ) async throws {
+    let exitCode: Int32
     do throws(ManagementError) {
       let state = try StateFolder(option: home, environment: .current)
-      try show(try await command(state))
+      let result = try await command(state)
+      try show(result)
+      exitCode = result.exitCode
     } catch {
       StandardStreams.writeError(json ? ErrorText.json(error) : ErrorText.text(error))
       throw ExitCode(error.code.exitCode)
     }
+    if exitCode != 0 { throw ExitCode(exitCode) }
   }
 
   private func show(_ result: some CommandResult) throws(ManagementError) {
@@ -51,6 +55,12 @@ protocol CommandResult: Sendable {
   var text: String? { get }
   /// The useful command after this one, shown on a terminal.
   var nextCommand: String? { get }
+  /// What the program ends with: 0 unless the result says something worse.
+  var exitCode: Int32 { get }
+}
+
+extension CommandResult {
+  var exitCode: Int32 { 0 }
 }
 
 /// A result's fields with the version of their form beside them.
