@@ -87,11 +87,12 @@ let package = Package(
     .target(
       name: "FuzzBodies",
       dependencies: [
-        "StorageUnits", "DiskFormat", "PoolCore", "VolumeEngine", "BlockExport", "NBDTarget",
-        "Management",
+        "StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "VolumeEngine", "BlockExport",
+        "NBDTarget", "Management",
       ], path: "Fuzz/FuzzBodies", swiftSettings: settings),
     fuzzer("FuzzDiskFormat"),
     fuzzer("FuzzRecovery"),
+    fuzzer("FuzzReplay"),
     fuzzer("FuzzNegotiation"),
     fuzzer("FuzzTransmission"),
     fuzzer("FuzzControl"),

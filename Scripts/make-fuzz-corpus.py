@@ -62,6 +62,23 @@ def recovery():
     seed("Recovery", "tail-oddities", bytes([1, 9, 63, 1]) + bytes(range(200)))
 
 
+def replay():
+    """Per block the number of records; per record a volume, a kind and what the kind takes."""
+    alone = b"\0"  # The next record is no part of the same group.
+    create = bytes([1, 0, 64, 10, 0, 0]) + alone
+    data = bytes([1, 4, 1, 7, 1, 1, 0]) + alone
+
+    def write(extent, at):
+        return bytes([1, 8, extent, 0, 1, at, 255, 255, 0, 1, 0]) + alone
+
+    head = bytes([9])
+    seed("Replay", "volume-and-writes",
+         head + create + data + b"".join(write(n, 28 + n) for n in range(4)))
+    seed("Replay", "delete", head + create + data + write(0, 28) + bytes([1, 3]) + alone
+         + bytes([1, 5, 252, 0, 0, 1]) + alone)
+    seed("Replay", "anything", bytes(range(256)))
+
+
 def option(number, data=b"", length=None):
     return b"IHAVEOPT" + struct.pack(">II", number, len(data) if length is None else length) + data
 
@@ -167,6 +184,7 @@ if __name__ == "__main__":
     shutil.rmtree(CORPUS, ignore_errors=True)
     disk_format()
     recovery()
+    replay()
     negotiation()
     transmission()
     control()

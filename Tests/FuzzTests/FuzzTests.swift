@@ -15,6 +15,7 @@ import Testing
   private static let bodies: [String: @Sendable ([UInt8]) throws -> Void] = [
     "DiskFormat": { try FormatFuzzing.run($0) },
     "Recovery": { try RecoveryFuzzing.run($0) },
+    "Replay": { try ReplayFuzzing.run($0) },
     "Negotiation": { try NegotiationFuzzing.run($0) },
     "Transmission": { try TransmissionFuzzing.run($0) },
     "Control": { try ControlFuzzing.run($0) },
@@ -113,6 +114,16 @@ import Testing
       [0x25, 0x60, 0x95, 0x13, 0, 0, 0, 2] + [UInt8](repeating: 0, count: 20)
     let sent = SentRequests(Self.read + disconnect + Self.read)
     #expect(sent.all.count == 1)
+  }
+
+  @Test func recordsThatFitAreReplayed() throws {
+    // A volume, a data segment, an entry.
+    let script: [UInt8] =
+      [9] + [1, 0, 64, 10, 0, 0, 0] + [1, 4, 1, 7, 1, 1, 0, 0]
+      + [1, 8, 0, 0, 1, 28, 255, 255, 0, 1, 0, 0]
+    let found = try #require(ReplayFuzzing.open(try ReplayFuzzing.device(script)))
+    #expect(found.journalRecords == 3)
+    #expect(found.names == ["v0"])
   }
 
   @Test func requestsThatATargetMayNotMakeAreFound() throws {
