@@ -230,10 +230,13 @@ extension SimulationRun {
 
   /// A member as it was at least two superblocks ago is never taken for the true one.
   private func checkOldDevice(_ media: SimulatedMedia, seed: UInt64) {
-    let newest = PoolInspector.inspect(devices: media.devices).superblock?.sequence ?? 0
-    guard let old = earlierStarts.first, old.superblock + 2 <= newest else { return }
     var fork = media.fork()
     let index = Int(seed % UInt64(fork.devices.count))
+    // What the others know: a crash may have left the newest superblock on the true one alone.
+    var others = fork.devices
+    others.remove(at: index)
+    let newest = PoolInspector.inspect(devices: others).superblock?.sequence ?? 0
+    guard let old = earlierStarts.first, old.superblock + 2 <= newest else { return }
     var cut = old.media.fork()
     cut.cutPower(UniformCrash.allWhole)
     fork.devices[index] = cut.devices[index]

@@ -7,8 +7,8 @@ public struct SimulationScenario: Hashable, Sendable {
   public enum Kind: String, CaseIterable, Hashable, Sendable {
     /// Devices fail, are slow and full, vanish, and say so. Everything is checked.
     case honest
-    /// One device's tables rot. Where there is a second device nobody may notice; else hosts are
-    /// given right bytes or an error, and a start may be refused.
+    /// One device's tables rot, and writes to them get lost. Where there is a second device nobody
+    /// may notice; else hosts are given right bytes or an error, and a start may be refused.
     case rotting
     /// One device loses and misdirects writes, lies about flushes, and lets host data rot. There
     /// are no checksums of data, so contents are not checked: the server may not trap, answers

@@ -50,6 +50,9 @@ struct StepChooser {
       }
       return .inject(failure(), device: device)
     case .rotting:
+      if scenario.hasTwoPlaces && random.oneIn(2) {
+        return .inject(lostTable(), device: scenario.badDevice)
+      }
       return .rot(device: scenario.badDevice, seed: random.next(), tablesOnly: true)
     case .lying:
       if random.oneIn(3) {
@@ -92,6 +95,14 @@ struct StepChooser {
       return DeviceFault(
         .error(errno: errno), on: operation, number: number, isForGood: isForGood)
     }
+  }
+
+  /// A write of a table that never arrives; superblocks left out, of which losing both copies makes
+  /// a device an old one.
+  private mutating func lostTable() -> DeviceFault {
+    DeviceFault(
+      .lostWrite, on: .write, number: 1 + random.below(10), payload: .tables,
+      within: 1 << 20..<UInt64.max)
   }
 
   private mutating func lie() -> DeviceFault {
