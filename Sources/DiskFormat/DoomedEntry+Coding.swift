@@ -7,7 +7,9 @@ private enum At {
   static let root = 16
   static let cursorEnd = 40
   static let cursorLevel = 48
-  static let reserved = 49
+  static let padding = 49
+  static let versionNode = 52
+  static let reserved = 56
 }
 
 extension DoomedEntry {
@@ -35,6 +37,7 @@ extension DoomedEntry {
     writer.root(root, At.root)
     writer.u64(cursorEnd.index, At.cursorEnd)
     writer.u8(cursorLevel, At.cursorLevel)
+    writer.u32(versionNode.number, At.versionNode)
   }
 
   /// Empties slot `index` (0-62) of a leaf of the doomed list.
@@ -48,12 +51,15 @@ extension DoomedEntry {
   ) throws(FormatError) -> DoomedEntry? {
     let reader = node.reader(at: offset(index), count: FormatConstants.doomedEntryBytes)
     guard !reader.isZero(0..<reader.count) else { return nil }
-    guard reader.isZero(At.reserved..<reader.count) else { throw .reservedNotZero(.doomedEntry) }
+    guard reader.isZero(At.reserved..<reader.count),
+      reader.isZero(At.padding..<At.versionNode)
+    else { throw .reservedNotZero(.doomedEntry) }
     let entry = DoomedEntry(
       id: RecordNumber(reader.u64(At.id)), family: reader.u64(At.family),
       root: try reader.root(At.root, .doomedEntry),
       cursorEnd: VirtualExtent(index: reader.u64(At.cursorEnd)),
-      cursorLevel: reader.u8(At.cursorLevel))
+      cursorLevel: reader.u8(At.cursorLevel),
+      versionNode: ShareEpoch(reader.u32(At.versionNode)))
     try entry.validate()
     return entry
   }

@@ -14,14 +14,19 @@ public struct DoomedEntry: Hashable, Sendable {
   public var cursorEnd: VirtualExtent
   /// The level of the node that was dropped last; 0 at first.
   public var cursorLevel: UInt8
+  /// The branch point below which the tree lived, and counts as living until its drop is complete
+  /// in a durable checkpoint; zero for none.
+  public var versionNode: ShareEpoch
 
   public init(
-    id: RecordNumber, family: UInt64, root: TreeRoot, cursorEnd: VirtualExtent, cursorLevel: UInt8
+    id: RecordNumber, family: UInt64, root: TreeRoot, cursorEnd: VirtualExtent, cursorLevel: UInt8,
+    versionNode: ShareEpoch = .zero
   ) {
     self.id = id
     self.family = family
     self.root = root
     self.cursorEnd = cursorEnd
     self.cursorLevel = cursorLevel
+    self.versionNode = versionNode
   }
 }

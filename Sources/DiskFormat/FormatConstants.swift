@@ -31,6 +31,8 @@ public enum FormatConstants {
   public static let systemPointersPerPage = 168
   public static let doomedEntryBytes = 64
   public static let doomedPerLeaf = 63
+  public static let versionNodeBytes = 16
+  public static let versionNodesPerLeaf = 252
   public static let superblockBytes = 8192
   public static let journalHeaderBytes = 96
   /// Bytes of whole records in a journal block.

@@ -2,7 +2,8 @@
 public enum FormatError: Error, Hashable, Sendable {
   /// The structures that can be damaged.
   public enum Structure: String, Sendable {
-    case superblock, node, segmentTable, journalBlock, record, volumeRecord, doomedEntry
+    case superblock, node, segmentTable, journalBlock, record, volumeRecord, doomedEntry,
+      versionNode
     case tailHeader, tailFrame
   }
   case badMagic(Structure)

@@ -15,12 +15,16 @@ extension NodeImage {
       for i in 0..<FormatConstants.doomedPerLeaf {
         _ = try DoomedEntry.decode(from: self, index: i)
       }
+    case (.versionTree, 0):
+      for i in 0..<FormatConstants.versionNodesPerLeaf {
+        _ = try VersionNode.decode(from: self, index: i)
+      }
     case (.segmentTable, 0): try validateSegmentLines()
     case (.segmentTable, _):
       for i in 0..<FormatConstants.systemPointersPerPage {
         _ = try SystemPointer.decode(from: self, index: i)
       }
-    case (.map, _), (.catalogue, _), (.doomed, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _):
       for i in 0..<FormatConstants.pointersPerNode {
         guard load16(pointerOffset(i) + 6) == 0 else { throw .reservedNotZero(.node) }
         try pointer(i).validate()

@@ -7,6 +7,7 @@ public import StorageUnits
   case countPage = 3
   case doomed = 4
   case segmentTable = 5
+  case versionTree = 6
 }
 
 /// The header that every node starts with, 64 bytes.

@@ -37,7 +37,8 @@ private enum At {
   static let host = 320
   static let catalogue = 384
   static let doomed = 408
-  static let reservedRoots = 432
+  static let versionTree = 432
+  static let reservedRoots = 456
   static let segmentTable = 608
   static let segmentTableLevel = 632
   static let streams = 640
@@ -83,6 +84,7 @@ extension Superblock {
     try validateCounters()
     try catalogue.validate(.superblock)
     try doomed.validate(.superblock)
+    try versionTree.validate(.superblock)
     try FormatError.require(
       segmentTable.level <= FormatConstants.maximumLevel, .superblock, "segmentTable")
     try validateParts()
@@ -191,6 +193,7 @@ extension Superblock {
   private func encodeRoots(_ writer: FieldWriter) {
     writer.root(catalogue, At.catalogue)
     writer.root(doomed, At.doomed)
+    writer.root(versionTree, At.versionTree)
     writer.systemPointer(segmentTable.pointer, At.segmentTable)
     writer.u8(segmentTable.level, At.segmentTableLevel)
   }
@@ -273,6 +276,7 @@ extension Superblock {
         countDeltaBytes: reader.u64(At.countDeltaBytes)),
       catalogue: try reader.root(At.catalogue, .superblock),
       doomed: try reader.root(At.doomed, .superblock),
+      versionTree: try reader.root(At.versionTree, .superblock),
       segmentTable: SystemTreeRoot(
         pointer: try reader.systemPointer(At.segmentTable, .superblock),
         level: reader.u8(At.segmentTableLevel)),

@@ -27,6 +27,7 @@ public struct Superblock: Hashable, Sendable {
   public var bounds: WriterBounds
   public var catalogue: TreeRoot
   public var doomed: TreeRoot
+  public var versionTree: TreeRoot
   public var segmentTable: SystemTreeRoot
   public var streams: [JournalStream]
   /// Where this device's system area lies, at most 8.
@@ -44,7 +45,8 @@ public struct Superblock: Hashable, Sendable {
     checkpointRecord: RecordNumber, logGeneration: UInt64, logNonce: UInt64, applyVersion: UInt16,
     shareEpoch: ShareEpoch, segmentShift: UInt8, segmentCount: UInt32,
     allocationRunExtents: UInt16, nextVolumeID: UInt64, bounds: WriterBounds, catalogue: TreeRoot,
-    doomed: TreeRoot, segmentTable: SystemTreeRoot, streams: [JournalStream],
+    doomed: TreeRoot, versionTree: TreeRoot = .none, segmentTable: SystemTreeRoot,
+    streams: [JournalStream],
     systemRanges: [SystemRange], members: [PoolMember], fenceEpoch: UInt64, openedBy: Opening,
     isOpen: Bool
   ) {
@@ -67,6 +69,7 @@ public struct Superblock: Hashable, Sendable {
     self.bounds = bounds
     self.catalogue = catalogue
     self.doomed = doomed
+    self.versionTree = versionTree
     self.segmentTable = segmentTable
     self.streams = streams
     self.systemRanges = systemRanges

@@ -25,7 +25,8 @@ private enum At {
   static let keyID = 136
   static let properties = 144
   static let name = 168
-  static let reserved = 296
+  static let origin = 296
+  static let reserved = 304
 }
 
 private let readOnlyFlag: UInt8 = 1
@@ -54,6 +55,8 @@ extension VolumeRecord {
     try FormatError.require(
       sizeBytes % UInt64(logicalBlockBytes) == 0
         && sizeBytes <= StorageSizes.maximumVolumeBytes, .volumeRecord, "sizeBytes")
+    try FormatError.require(versionNode <= UInt64(UInt32.max), .volumeRecord, "versionNode")
+    try FormatError.require(origin == nil || isReadOnly, .volumeRecord, "origin")
     try FormatError.require(copies == 1, .volumeRecord, "copies")
     try FormatError.require(keyID == 0, .volumeRecord, "keyID")
     try root.validate(.volumeRecord)
@@ -84,7 +87,7 @@ extension VolumeRecord {
   }
 
   /// As a record carries it, the roots and the statistics are zero: no record names a node.
-  var withoutDerivedFields: VolumeRecord {
+  public var withoutDerivedFields: VolumeRecord {
     var copy = self
     copy.root = .none
     copy.properties = .none
@@ -120,6 +123,7 @@ extension VolumeRecord {
     writer.u32(value.holds, At.holds)
     writer.u64(value.keyID, At.keyID)
     writer.root(value.properties, At.properties)
+    writer.u64(value.origin?.number ?? 0, At.origin)
     writer.text(value.name, at: At.name, capacity: nameCapacity)
   }
 
@@ -149,6 +153,8 @@ extension VolumeRecord {
     holds = reader.u32(At.holds)
     keyID = reader.u64(At.keyID)
     properties = try reader.root(At.properties, .volumeRecord)
+    let origin = reader.u64(At.origin)
+    self.origin = origin == 0 ? nil : VolumeID(origin)
     try validate()
   }
 

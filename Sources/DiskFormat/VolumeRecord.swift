@@ -17,7 +17,10 @@ public struct VolumeRecord: Hashable, Sendable {
   /// The volumes that share a history: one data key, one reactor.
   public var family: UInt64
   public var isReadOnly: Bool
-  /// The version node below which the volume lives, 0 for none (version tree).
+  /// Of a snapshot, the volume that it was made of; nil for volumes. A snapshot's name is unique
+  /// among those of its volume.
+  public var origin: VolumeID?
+  /// The epoch of the branch point below which the volume lives, 0 for none (version tree).
   public var versionNode: UInt64
   /// What has a greater birth may be changed in place.
   public var shareEpoch: ShareEpoch
@@ -58,6 +61,7 @@ public struct VolumeRecord: Hashable, Sendable {
     self.name = name
     family = id.number
     isReadOnly = false
+    origin = nil
     versionNode = 0
     shareEpoch = .zero
     bookmarkEpoch = .zero

@@ -48,7 +48,7 @@ extension Pool {
       record.sizeBytes > 0, record.sizeBytes <= StorageSizes.maximumVolumeBytes,
       record.sizeBytes % UInt64(record.logicalBlockBytes) == 0
     else { throw .invalidSize(record.sizeBytes) }
-    guard case .ready = prepareCatalogueChange(.reclaim) else { throw .noSpace(.nodeSpace) }
+    try prepareCatalogueChange(.reclaim)
   }
 
   public func applyCreate(_ record: VolumeRecord) -> AppliedRecord {
@@ -59,7 +59,12 @@ extension Pool {
   }
 
   public func prepareDelete(_ slot: VolumeSlot) throws(PoolError) {
-    guard case .ready = prepareCatalogueChange(.essential) else { throw .noSpace(.nodeSpace) }
+    let id = volumes.states[slot.index].id
+    let snapshots = volumes.states[slot.index].isSnapshot ? [] : volumes.snapshots(of: id)
+    guard snapshots.isEmpty else {
+      throw .hasSnapshots(volumes.shownName(slot.index), snapshots.map(volumes.shownName))
+    }
+    try prepareCatalogueChange(.essential)
   }
 
   /// The volume is gone; its map is doomed and is dropped by `applyDrop` steps.
@@ -79,21 +84,20 @@ extension Pool {
       }
   }
 
-  private func prepareCatalogueChange(_ tier: SpaceTier) -> Preparation {
+  func prepareCatalogueChange(_ tier: SpaceTier, nodes: Int = 4) throws(PoolError) {
     guard isWithinBounds(addingNodes: 0) || tier == .essential else {
-      return .mustWaitForCheckpoint
+      throw .mustWaitForCheckpoint
     }
-    guard hasNodeSpace(tier, for: 4) else { return .noSpace(.nodeSpace) }
-    return .ready
+    guard hasNodeSpace(tier, for: nodes) else { throw .noSpace(.nodeSpace) }
   }
 
   // MARK: Records
 
-  /// Applies a record and appends it to the buffer.
-  func applyNew(_ record: Record) -> AppliedRecord {
+  /// Applies a record and appends it to the buffer. `more`: the next belongs to the same group.
+  func applyNew(_ record: Record, more: Bool = false) -> AppliedRecord {
     apply(record, number: records.nextNumber)
     lastRecord = records.nextNumber
-    return records.append(record)
+    return records.append(record, more: more)
   }
 
   func apply(_ record: Record, number: RecordNumber) {
@@ -114,20 +118,17 @@ extension Pool {
       guard let slot = volumes.slot(id) else { preconditionFailure("no such volume") }
       let state = volumes.states[slot]
       volumes.remove(slot)
-      if !state.root.isNone {
-        doomed.append(
-          DoomedEntry(
-            id: number, family: state.family, root: state.root,
-            cursorEnd: VirtualExtent(index: 0), cursorLevel: 0))
-        isDoomedDirty = true
-      }
+      doom(state, number: number)
       updateTableReserve()
     case .segmentClass(let segment, let newClass, let partner):
       applySegmentClass(Int(segment.index), newClass, partner: partner.map { Int($0.index) })
     case .drop(let step):
-      applyDropStep(step)
-    case .snapshot, .clone, .rollback, .unshare:
-      preconditionFailure("refused by prepare")
+      applyDropStep(step, number: number)
+    case .snapshot(let source, let snapshot): applySnapshot(of: source, snapshot)
+    case .clone(let source, let clone): applyClone(of: source, clone)
+    case .rollback(let volume, let snapshot):
+      applyRollback(of: volume, to: snapshot, number: number)
+    case .unshare(let volume, let branchPoint): applyUnshare(volume, branchPoint)
     }
   }
 

@@ -51,6 +51,14 @@ extension Pool {
         changedLeaves: volumes.dirtyLeaves.count, highestLeaf: volumes.highestLeaf)
       + doomedTree.nodesToWrite(
         changedLeaves: doomedLeaves, highestLeaf: UInt64(max(1, doomedLeaves) - 1))
+      + versionNodesToWrite
+  }
+
+  private var versionNodesToWrite: Int {
+    guard versions.isDirty else { return 0 }
+    let leaves = max(versionTree.leafCount, versions.leafCount)
+    return versionTree.nodesToWrite(
+      changedLeaves: leaves, highestLeaf: UInt64(max(1, leaves) - 1))
   }
 
   private var doomedLeafCount: Int {
@@ -102,6 +110,13 @@ extension Pool {
       if new > 0 { doomedTree.grow(toHold: UInt64(new - 1)) }
       isDoomedDirty = false
     }
+    var versionLeaves: Set<UInt64> = []
+    if versions.isDirty {
+      let new = versions.leafCount
+      versionLeaves = Set(0..<UInt64(max(versionTree.leafCount, new)))
+      if new > 0 { versionTree.grow(toHold: UInt64(new - 1)) }
+      versions.isDirty = false
+    }
     dataSpace.beginFreezing()
     nodeSpace.beginFreezing()
     segments.beginFreezing()
@@ -113,6 +128,8 @@ extension Pool {
       frozen: cache.freeze(generation: generation), volumes: copies,
       catalogueWriter: ResidentTreeWriter(changedLeaves: leaves), doomed: doomed,
       doomedWriter: ResidentTreeWriter(changedLeaves: doomedLeaves),
+      versions: versionLeaves.isEmpty ? [] : versions.entries,
+      versionWriter: ResidentTreeWriter(changedLeaves: versionLeaves),
       folded: dataSpace.frozenSegments)
     generation += 1
   }
@@ -139,6 +156,11 @@ extension Pool {
         progress.phase = .doomed
       case .doomed:
         if let step = unsafe gather(staging, { nextDoomedNode(&progress, $0, at: $1) }) {
+          return progress.note(step)
+        }
+        progress.phase = .versions
+      case .versions:
+        if let step = unsafe gather(staging, { nextVersionNode(&progress, $0, at: $1) }) {
           return progress.note(step)
         }
         progress.phase = .countPages
@@ -275,6 +297,22 @@ extension Pool {
       }
     }
     return write(&doomedTree, level, key, target, address, progress)
+  }
+
+  private func nextVersionNode(
+    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
+  ) -> Written {
+    guard let (level, key) = progress.versionWriter.next(in: versionTree) else { return .end }
+    if level == 0 {
+      let first = Int(key) * FormatConstants.versionNodesPerLeaf
+      guard first < progress.versions.count else { return removed(&versionTree, 0, key) }
+      target.clear()
+      let last = min(progress.versions.count, first + FormatConstants.versionNodesPerLeaf)
+      for index in first..<last {
+        progress.versions[index].encode(into: target, index: index - first)
+      }
+    }
+    return write(&versionTree, level, key, target, address, progress)
   }
 
   private func removed(_ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64) -> Written {
@@ -448,6 +486,7 @@ extension Pool {
       countDeltaBytes: UInt64(bounds.countDeltaBytes))
     superblock.catalogue = catalogue.root
     superblock.doomed = doomedTree.root
+    superblock.versionTree = versionTree.root
     let rootLevel = SegmentTableWriter.rootLevel(segmentCount: segments.count)
     superblock.segmentTable = SystemTreeRoot(
       pointer: segmentPages[Int(rootLevel)][0], level: rootLevel)
@@ -485,6 +524,7 @@ extension Pool {
     dataSpace.endFreezing()
     systemSpace.checkpointCompleted()
     checkpoint = nil
+    endVersions(through: progress.record)
     updateTableReserve()
     let nodes = nodeSpace.takeZeroed()
     if isReplaying {

@@ -128,7 +128,7 @@ extension Pool {
     }
   }
 
-  func applyDropStep(_ step: DropStep) {
+  func applyDropStep(_ step: DropStep, number: RecordNumber) {
     guard let at = doomed.firstIndex(where: { $0.id == step.doomed }),
       case .found(let pointer, let parent, let index) = locate(step, in: doomed[at])
     else { preconditionFailure("a drop was applied without being prepared") }
@@ -146,7 +146,11 @@ extension Pool {
     addName(pointer, slot: slot, -1)
     doomed[at].cursorEnd = VirtualExtent(index: (step.key + 1) * span(step.level))
     doomed[at].cursorLevel = step.level
-    if step.level == doomed[at].root.level { doomed.remove(at: at) }
+    if step.level == doomed[at].root.level {
+      let entry = doomed.remove(at: at)
+      endings.append(
+        VersionEnding(node: entry.versionNode, family: entry.family, record: number))
+    }
     isDoomedDirty = true
   }
 }

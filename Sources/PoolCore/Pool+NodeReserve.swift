@@ -20,11 +20,15 @@ extension Pool {
     let leaves =
       catalogue.leafCount + volumes.dirtyLeaves.count + (checkpoint?.volumes.count ?? 0)
     let doomedLeaves = (doomed.count + volumes.count) / FormatConstants.doomedPerLeaf + 1
+    // One more than now: the next branch may begin a leaf.
+    let versionLeaves = max(versionTree.leafCount, versions.leafCount) + 1
     ownTreeNodes =
       catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
       + doomedTree.nodesToWrite(
         changedLeaves: max(doomedLeaves, doomedTree.leafCount),
         highestLeaf: UInt64(max(doomedLeaves, doomedTree.leafCount) - 1))
+      + versionTree.nodesToWrite(
+        changedLeaves: versionLeaves, highestLeaf: UInt64(versionLeaves - 1))
   }
 
   /// Blocks beyond the committed ones that a tier must leave: host writes stop first.

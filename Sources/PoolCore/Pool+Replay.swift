@@ -39,8 +39,22 @@ extension Pool {
       try checkTransition(of: segment, to: newClass, partner: partner)
     case .drop(let step):
       return try prepareReplayedDrop(step)
-    case .snapshot, .clone, .rollback, .unshare:
-      throw .unknownKind(.record)
+    case .snapshot(let source, let snapshot): try checkSnapshot(of: source, snapshot)
+    case .clone(let source, let clone): try checkClone(of: source, clone)
+    case .rollback(let volume, let snapshot):
+      guard let slot = volumes.slot(volume), !volumes.states[slot].isSnapshot else {
+        throw .badField(.record, "volume")
+      }
+      guard let other = volumes.slot(snapshot), volumes.record(other).origin == volume else {
+        throw .badField(.record, "snapshot")
+      }
+    case .unshare(let volume, let branchPoint):
+      guard let slot = volumes.slot(volume), !volumes.states[slot].isSnapshot else {
+        throw .badField(.record, "volume")
+      }
+      guard branchPoint < volumes.states[slot].shareEpoch else {
+        throw .badField(.record, "branchPoint")
+      }
     }
     return .ready
   }
@@ -104,7 +118,50 @@ extension Pool {
       throw .badField(.record, "name")
     }
     guard record.sizeBytes > 0 else { throw .badField(.record, "sizeBytes") }
-    guard record.shareEpoch == .zero, record.root.isNone else { throw .badField(.record, "root") }
+    guard record.shareEpoch == .zero, record.versionNode == 0, record.origin == nil,
+      record.root.isNone
+    else { throw .badField(.record, "root") }
+  }
+
+  private func checkSnapshot(
+    of source: VolumeID, _ record: VolumeRecord
+  ) throws(FormatError) {
+    guard let slot = volumes.slot(source), !volumes.states[slot].isSnapshot else {
+      throw .badField(.record, "source")
+    }
+    try checkBranch(record, of: slot)
+    guard record.isReadOnly, record.origin == source,
+      volumes.slot(snapshot: record.name, of: source) == nil
+    else { throw .badField(.record, "origin") }
+    guard record.versionNode == UInt64(shareEpoch.number), record.shareEpoch == shareEpoch else {
+      throw .badField(.record, "versionNode")
+    }
+  }
+
+  private func checkClone(of source: VolumeID, _ record: VolumeRecord) throws(FormatError) {
+    guard let slot = volumes.slot(source), volumes.states[slot].isSnapshot else {
+      throw .badField(.record, "source")
+    }
+    try checkBranch(record, of: slot)
+    guard !record.isReadOnly, record.origin == nil, volumes.slot(named: record.name) == nil else {
+      throw .badField(.record, "name")
+    }
+    let node = volumes.states[slot].versionNode
+    guard record.versionNode == UInt64(node.number), record.shareEpoch == node else {
+      throw .badField(.record, "versionNode")
+    }
+  }
+
+  private func checkBranch(_ record: VolumeRecord, of source: Int) throws(FormatError) {
+    try record.validate()
+    guard record.id.number == volumes.nextID, volumes.slot(record.id) == nil else {
+      throw .badField(.record, "volume")
+    }
+    guard Self.isValidName(record.name) else { throw .badField(.record, "name") }
+    let state = volumes.states[source]
+    guard record.family == state.family else { throw .badField(.record, "family") }
+    guard record.sizeBytes == state.sizeBytes else { throw .badField(.record, "sizeBytes") }
+    guard shareEpoch.number < UInt32.max - 1 else { throw .badField(.record, "shareEpoch") }
   }
 
   /// Free to data or node, and data to free when nothing in it is named: no others happen.

@@ -59,15 +59,19 @@ extension Pool {
     if let load = missingOnPath(volume.index, extent) { return .missing(load) }
     let nodes = Int(volumes.states[volume.index].rootLevel) + 1
     if tier != .essential {
-      guard isWithinBounds(addingNodes: nodes) else { return .mustWaitForCheckpoint }
+      let mayCopy = volumes.states[volume.index].shareEpoch != .zero
+      let segments = mayCopy ? CountDeltas.segmentsOfALeafCopy(of: segments.count) : 4
+      guard isWithinBounds(addingNodes: nodes, touchingSegments: segments) else {
+        return .mustWaitForCheckpoint
+      }
     }
     guard hasNodeSpace(tier, for: nodes) else { return .noSpace(.nodeSpace) }
     return .ready
   }
 
-  func isWithinBounds(addingNodes nodes: Int) -> Bool {
+  func isWithinBounds(addingNodes nodes: Int, touchingSegments segments: Int = 4) -> Bool {
     (cache.dirtyCount + nodes) * 4096 <= bounds.dirtyNodeBytes
-      && dataSpace.deltaBytes + 4 * CountDeltas.bytes <= bounds.countDeltaBytes
+      && dataSpace.deltaBytes + segments * CountDeltas.bytes <= bounds.countDeltaBytes
   }
 
   /// How near the bounds on memory are: 1 is the bound.

@@ -33,6 +33,14 @@ public final class Pool {
   var segmentPages: [[UInt64: SystemPointer]]
   var catalogue: ResidentTree
   var doomedTree: ResidentTree
+  var versions: VersionTree
+  var versionTree: ResidentTree
+  /// What no longer lives once a durable checkpoint shows it.
+  var endings: [VersionEnding] = []
+  /// Volumes whose share epoch may fall.
+  var unshares: [VolumeID] = []
+  /// After a start every volume is looked at once.
+  var mustLookForUnshares = true
   var superblock: Superblock
   let systemRanges: [DeviceIndex: [SystemRange]]
   let deviceUUIDs: [DeviceIndex: StorageUUID]
@@ -62,7 +70,7 @@ public final class Pool {
     precondition(!superblock.streams.isEmpty)
     uuid = superblock.poolUUID
     name = superblock.poolName
-    self.bounds = bounds
+    self.bounds = bounds.raised(forSegments: image.segments.count)
     stream = superblock.streams[0]
     allocationRunExtents = Int(superblock.allocationRunExtents)
     shareEpoch = superblock.shareEpoch
@@ -88,6 +96,11 @@ public final class Pool {
       used: image.segmentPages.flatMap { Array($0.values) })
     catalogue = image.catalogue
     doomedTree = image.doomedTree
+    versionTree = image.versionTree
+    versions = VersionTree(image.versions)
+    for record in image.volumes { versions.attach(ShareEpoch(UInt32(record.versionNode))) }
+    for entry in image.doomed { versions.attach(entry.versionNode) }
+    versions.tidy()
     self.superblock = superblock
     systemRanges = image.systemRanges
     deviceUUIDs = image.deviceUUIDs

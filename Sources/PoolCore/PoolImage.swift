@@ -16,6 +16,8 @@ public struct PoolImage {
   public var volumes: [VolumeRecord]
   public var doomedTree: ResidentTree
   public var doomed: [DoomedEntry]
+  public var versionTree: ResidentTree
+  public var versions: [VersionNode]
   /// For each device with a system area, its ranges, in 4 KiB units.
   public var systemRanges: [DeviceIndex: [SystemRange]]
   /// The identifier of each device.
@@ -24,8 +26,9 @@ public struct PoolImage {
   public init(
     superblock: Superblock, segments: [SegmentEntry], nodeCounts: [SegmentIndex: [UInt32]],
     segmentPages: [[UInt64: SystemPointer]], catalogue: ResidentTree, volumes: [VolumeRecord],
-    doomedTree: ResidentTree, doomed: [DoomedEntry], systemRanges: [DeviceIndex: [SystemRange]],
-    deviceUUIDs: [DeviceIndex: StorageUUID]
+    doomedTree: ResidentTree, doomed: [DoomedEntry],
+    versionTree: ResidentTree = PoolImage.emptyVersions, versions: [VersionNode] = [],
+    systemRanges: [DeviceIndex: [SystemRange]], deviceUUIDs: [DeviceIndex: StorageUUID]
   ) {
     self.superblock = superblock
     self.segments = segments
@@ -35,13 +38,17 @@ public struct PoolImage {
     self.volumes = volumes
     self.doomedTree = doomedTree
     self.doomed = doomed
+    self.versionTree = versionTree
+    self.versions = versions
     self.systemRanges = systemRanges
     self.deviceUUIDs = deviceUUIDs
   }
 
-  /// An empty catalogue, and an empty doomed list.
+  /// An empty catalogue, doomed list and version tree.
   public static let emptyCatalogue = ResidentTree(
     type: .catalogue, leafCapacity: FormatConstants.volumesPerLeaf)
   public static let emptyDoomed = ResidentTree(
     type: .doomed, leafCapacity: FormatConstants.doomedPerLeaf)
+  public static let emptyVersions = ResidentTree(
+    type: .versionTree, leafCapacity: FormatConstants.versionNodesPerLeaf)
 }

@@ -129,7 +129,20 @@ public enum PoolError: Error, Hashable, Sendable {
   /// Not a multiple of the logical block size, zero, or beyond 32 PiB.
   case invalidSize(UInt64)
   case noSpace(SpaceShortage)
+  /// A bound on memory is reached: it can be done when a checkpoint has completed.
+  case mustWaitForCheckpoint
   case readOnly
+  /// A snapshot cannot be changed.
+  case isSnapshot(String)
+  case isNoSnapshot(String)
+  /// The first is no snapshot of the second.
+  case isNoSnapshotOf(String, String)
+  /// Snapshots of so many volumes at once, at the most.
+  case tooManyAtOnce(Int)
+  /// The volume has snapshots, named here.
+  case hasSnapshots(String, [String])
+  /// The pool has made 2³² - 2 branches.
+  case shareEpochsUsedUp
 }
 
 /// Bounds of the resident state, fixed when the pool is opened.
@@ -148,5 +161,14 @@ public struct PoolBounds: Hashable, Sendable {
     self.nodeCacheBytes = nodeCacheBytes
     self.dirtyNodeBytes = dirtyNodeBytes
     self.countDeltaBytes = countDeltaBytes
+  }
+
+  /// Room for the count changes of two leaf copies, at least: each may touch a segment for every
+  /// layer of its entries.
+  func raised(forSegments count: Int) -> PoolBounds {
+    var bounds = self
+    bounds.countDeltaBytes = max(
+      countDeltaBytes, 4 * CountDeltas.segmentsOfALeafCopy(of: count) * CountDeltas.bytes)
+    return bounds
   }
 }

@@ -99,7 +99,12 @@ extension VolumeEngine: ExportDirectory {
     }
   }
 
+  /// False: the operation waits for a checkpoint.
   private func refuse(_ token: UInt64, _ error: PoolError) -> Bool {
+    if case .mustWaitForCheckpoint = error {
+      checkpointing.isWanted = true
+      return false
+    }
     managementAnswers.append(ManagementAnswer(token: token, result: .refused(error)))
     return true
   }
@@ -149,7 +154,7 @@ extension VolumeEngine: ExportDirectory {
     do {
       try pool.prepareDelete(slot)
     } catch {
-      volumes[slot.index].isGoing = false
+      volumes[slot.index].isGoing = error == .mustWaitForCheckpoint
       return refuse(token, error)
     }
     _ = pool.applyDelete(slot)

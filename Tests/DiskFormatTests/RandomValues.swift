@@ -113,7 +113,8 @@ extension SeededRandom {
       fullPolicy: chance(2) ? .error : .wait(seconds: UInt32(number(below: 1 << 32))))
     volume.family = next()
     volume.isReadOnly = chance(2)
-    volume.versionNode = next()
+    volume.versionNode = UInt64(UInt32(truncatingIfNeeded: next()))
+    if volume.isReadOnly && chance(2) { volume.origin = VolumeID(1 + next() % 1000) }
     volume.shareEpoch = epoch()
     volume.bookmarkEpoch = epoch()
     volume.root = root()

@@ -22,7 +22,7 @@ import Testing
 
   /// By the name of the reserved root, its first byte.
   static let reservedRoots: [(String, Int)] = [
-    ("version tree", 432), ("bookmarks", 456), ("trash and holds", 480), ("owed discards", 504),
+    ("bookmarks", 456), ("trash and holds", 480), ("owed discards", 504),
     ("attributes", 528), ("keys", 552), ("count runs", 576),
   ]
 
@@ -109,7 +109,7 @@ import Testing
     refused(Golden.doomedLeaf, at: 64 + 64 + 49, value: 1, .reservedNotZero(.doomedEntry))
     refused(Golden.catalogueLeaf, at: 64 + 8, value: 1, .reservedNotZero(.volumeRecord))
     refused(
-      Golden.catalogueLeaf, at: 64 + 2 * 448 + 296, value: 1, .reservedNotZero(.volumeRecord))
+      Golden.catalogueLeaf, at: 64 + 2 * 448 + 304, value: 1, .reservedNotZero(.volumeRecord))
   }
 
   @Test func whatFollowsTheRecordsOfAJournalBlockIsZero() {

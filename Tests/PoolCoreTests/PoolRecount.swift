@@ -50,6 +50,7 @@ import Testing
         maps.append((entry.root, entry))
       }
     }
+    walk(superblock.versionTree.pointer, superblock.versionTree.level) { _ in }
     for (root, doomed) in maps where !root.isNone {
       walkMap(root.pointer, root.level, 0, doomed)
     }

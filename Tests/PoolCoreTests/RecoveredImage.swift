@@ -49,6 +49,14 @@ import StorageUnits
         if let entry = try DoomedEntry.decode(from: node, index: index) { doomed.append(entry) }
       }
     }
+    var versions: [VersionNode] = []
+    let versionTree = try readTree(
+      superblock.versionTree, .versionTree, FormatConstants.versionNodesPerLeaf
+    ) { (node) throws(FormatError) in
+      for index in 0..<FormatConstants.versionNodesPerLeaf {
+        if let entry = try VersionNode.decode(from: node, index: index) { versions.append(entry) }
+      }
+    }
     var counts: [SegmentIndex: [UInt32]] = [:]
     for (index, entry) in segments.enumerated() where entry.segmentClass == .node {
       counts[SegmentIndex(index: UInt32(index))] = try readCounts(index, entry)
@@ -62,7 +70,7 @@ import StorageUnits
     return PoolImage(
       superblock: superblock, segments: segments, nodeCounts: counts, segmentPages: pages,
       catalogue: catalogue, volumes: volumes, doomedTree: doomedTree, doomed: doomed,
-      systemRanges: ranges, deviceUUIDs: uuids)
+      versionTree: versionTree, versions: versions, systemRanges: ranges, deviceUUIDs: uuids)
   }
 
   private mutating func readPage(

@@ -7,16 +7,15 @@ import Testing
 /// Volumes that share subtrees, over long random histories: no write shows in another volume, and
 /// the counts are what a walk of all trees finds.
 ///
-/// The records that branch volumes are not part of version 1; what they will do to the state is
-/// done by hand here: a second root for the same tree, and a raised share epoch.
+/// Snapshots, clones of clones, rollback and deletes in any order.
 @Suite struct SharedTreesTests {
   final class History {
     let test: TestPool
     var random: TestRandom
     var expected: [VolumeID: [UInt64: [UInt64?]]] = [:]
     var nextStamp: UInt64 = 1
-    /// Sharing is no record: a crash would forget it.
-    var mayShare = true
+    var branches = 0
+    var refusals = 0
     let extents: UInt64 = 168 * 300
 
     init(seed: UInt64) {
@@ -37,24 +36,59 @@ import Testing
     var pool: Pool { test.pool }
     func anySlot() -> VolumeSlot? { pool.volumeSlots.randomElement(using: &random) }
 
-    /// A second volume with the same map.
-    func share(_ source: VolumeSlot) {
-      var record = pool.volumes.record(source.index)
-      let root = record.root
-      let sourceID = record.id
-      record.id = VolumeID(pool.volumes.nextID)
-      pool.volumes.nextID += 1
-      record.name = "v\(record.id.number)"
-      record.shareEpoch = pool.shareEpoch
-      pool.volumes.markDirty(pool.volumes.add(record))
-      pool.volumes.states[source.index].shareEpoch = pool.shareEpoch
-      pool.volumes.markDirty(source.index)
-      pool.updateTableReserve()
-      pool.shareEpoch = ShareEpoch(pool.shareEpoch.number + 1)
-      if !root.isNone {
-        pool.addName(root.pointer, slot: pool.cache.findQuietly(root.pointer), 1)
+    private func isSnapshot(_ slot: VolumeSlot) -> Bool {
+      pool.record(of: slot).origin != nil
+    }
+
+    /// Snapshots of one or two volumes, a clone of a snapshot, or a rollback to one.
+    func branch() throws {
+      let volumes = pool.volumeSlots.filter { !isSnapshot($0) }.shuffled(using: &random)
+      let snapshots = pool.volumeSlots.filter(isSnapshot)
+      guard let volume = volumes.first else { return }
+      switch Int.random(in: 0..<6, using: &random) {
+      case ..<3 where pool.volumeCount < 12: try snapshot(Array(volumes.prefix(2)))
+      case 3 where pool.volumeCount < 12: try clone(snapshots.randomElement(using: &random))
+      case 4:
+        let id = pool.record(of: volume).id
+        let own = snapshots.filter { pool.record(of: $0).origin == id }
+        try rollback(volume, to: own.randomElement(using: &random))
+      default: return
       }
-      expected[record.id] = expected[sourceID]
+      branches += 1
+      test.finishBatch()
+    }
+
+    func snapshot(_ volumes: [VolumeSlot]) throws {
+      let requests = volumes.map {
+        Pool.SnapshotRequest(
+          source: $0, name: "s\(pool.volumes.nextID)", uuid: StorageUUID(high: 2, low: 1),
+          createdAt: 0)
+      }
+      try pool.prepareSnapshots(requests)
+      let ids = pool.applySnapshots(requests)
+      for (id, volume) in zip(ids, volumes) { expected[id] = expected[pool.record(of: volume).id] }
+    }
+
+    func clone(_ snapshot: VolumeSlot?) throws {
+      guard let snapshot else { return }
+      let name = "c\(pool.volumes.nextID)"
+      try pool.prepareClone(of: snapshot, as: name)
+      let id = pool.applyClone(
+        of: snapshot, as: name, uuid: StorageUUID(high: 3, low: 1), createdAt: 0)
+      expected[id] = expected[pool.record(of: snapshot).id]
+    }
+
+    func rollback(_ volume: VolumeSlot, to snapshot: VolumeSlot?) throws {
+      guard let snapshot else { return }
+      try pool.prepareRollback(of: volume, to: snapshot)
+      pool.applyRollback(of: volume, to: snapshot)
+      expected[pool.record(of: volume).id] = expected[pool.record(of: snapshot).id]
+    }
+
+    /// A snapshot, or a volume without any.
+    func mayDelete(_ slot: VolumeSlot) -> Bool {
+      let id = pool.record(of: slot).id
+      return !pool.volumeSlots.contains { pool.record(of: $0).origin == id }
     }
 
     func delete(_ slot: VolumeSlot) throws {
@@ -71,7 +105,8 @@ import Testing
     }
 
     func step() throws {
-      guard let slot = anySlot() else { return }
+      guard let slot = pool.volumeSlots.filter({ !isSnapshot($0) }).randomElement(using: &random)
+      else { return }
       let id = pool.record(of: slot).id
       let wide = Bool.random(using: &random)
       let extent = UInt64.random(in: 0..<(wide ? extents : 400), using: &random)
@@ -92,9 +127,13 @@ import Testing
       case ..<84:
         if test.provision(slot, at, mask) { update(id, extent, mask, nil) }
       case ..<88:
-        if pool.volumeCount < 8 && mayShare { share(slot) }
-      case ..<90:
-        if pool.volumeCount > 1 { try delete(slot) }
+        // A full pool refuses, and changes nothing.
+        do { try branch() } catch is PoolError { refusals += 1 }
+      case ..<92:
+        let gone = pool.volumeSlots.filter(mayDelete).randomElement(using: &random)
+        let others =
+          pool.volumeSlots.count { !isSnapshot($0) } - (gone.map(isSnapshot) == true ? 0 : 1)
+        if let gone, others > 0 { try delete(gone) }
       default:
         for _ in 0..<4 where pool.checkpointPressure < 0.7 || !pool.isCheckpointRunning {
           if !test.drop() { break }
@@ -113,6 +152,12 @@ import Testing
       }
       if let problem { throw problem }
       if Bool.random(using: &random) { test.releaseFreed() }
+      lowerShareEpochs(of: test)
+    }
+
+    private func lowerShareEpochs(of test: TestPool) {
+      while test.pool.hasUnshares { test.pool.applyNextUnshare() }
+      test.finishBatch()
     }
 
     func compare(_ comment: Comment) { compare(test, comment) }
@@ -177,9 +222,10 @@ import Testing
         history.compare("seed \(seed), turn \(turn)")
       }
     }
-    var slots = history.pool.volumeSlots
-    slots.shuffle(using: &history.random)
-    for slot in slots {
+    #expect(history.branches > 30, "\(history.refusals) were refused")
+    while let slot = history.pool.volumeSlots.filter(history.mayDelete).randomElement(
+      using: &history.random)
+    {
       try history.delete(slot)
       while history.test.drop() {}
       try history.checkpoint(busy: false)
@@ -207,7 +253,6 @@ import Testing
     for turn in 0..<8 {
       for _ in 0..<100 { try history.step() }
       try history.checkpoint(busy: false)
-      history.mayShare = false
       for _ in 0..<60 {
         if history.pool.checkpointPressure < 0.6 { try history.step() }
       }
@@ -219,7 +264,6 @@ import Testing
         if left == 0 { history.expectRecovery("seed \(seed), turn \(turn), in a checkpoint") }
       }
       history.test.releaseFreed()
-      history.mayShare = true
     }
   }
 
@@ -235,12 +279,12 @@ import Testing
     }
     try history.checkpoint(busy: false)
     guard let slot = history.anySlot() else { return }
-    history.share(slot)
+    try history.snapshot([slot])
     for _ in 0..<50 {
       let extent = UInt64.random(in: 0..<history.extents, using: &history.random)
       _ = history.test.write(slot, VirtualExtent(index: extent), .all)
     }
-    for slot in history.pool.volumeSlots { try history.delete(slot) }
+    for slot in history.pool.volumeSlots.reversed() { try history.delete(slot) }
     var steps = 0
     while history.test.drop() {
       steps += 1
@@ -250,5 +294,30 @@ import Testing
       }
     }
     #expect(steps > 100)
+  }
+
+  /// After the last other holder is gone, dropped and checkpointed, every write is done in place
+  /// again, through clones of clones and rollbacks.
+  @Test(arguments: 31...36 as ClosedRange<UInt64>)
+  func everythingIsWritableInPlaceWhenNothingElseHoldsIt(seed: UInt64) throws {
+    let history = History(seed: seed)
+    for _ in 0..<10 {
+      for _ in 0..<80 { try history.step() }
+      try history.branch()
+      try history.checkpoint(busy: false)
+    }
+    while history.pool.volumeCount > 1 {
+      let slots = history.pool.volumeSlots.filter(history.mayDelete)
+      let isSnapshot = { (slot: VolumeSlot) in history.pool.record(of: slot).origin != nil }
+      guard let slot = slots.first(where: isSnapshot) ?? slots.last else { break }
+      try history.delete(slot)
+    }
+    try #require(history.pool.volumeCount == 1)
+    while history.test.drop() {}
+    try history.checkpoint(busy: false)
+    let last = history.pool.volumeSlots[0]
+    #expect(history.pool.shareEpoch(of: last) == .zero)
+    #expect(history.pool.versions.entries.count <= 1, "its own branch point may stay")
+    history.compare("seed \(seed)")
   }
 }

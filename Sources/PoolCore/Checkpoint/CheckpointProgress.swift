@@ -7,7 +7,7 @@ import StorageUnits
 /// of the volume records and of the doomed list, and the count changes up to the cut.
 struct CheckpointProgress {
   enum Phase {
-    case mapNodes, catalogue, doomed, countPages, countImages, segmentTable, sealed
+    case mapNodes, catalogue, doomed, versions, countPages, countImages, segmentTable, sealed
   }
 
   var phase = Phase.mapNodes
@@ -26,6 +26,9 @@ struct CheckpointProgress {
   var catalogueWriter: ResidentTreeWriter
   var doomed: [DoomedEntry]
   var doomedWriter: ResidentTreeWriter
+  /// The branch points of the version tree, where they changed.
+  let versions: [VersionNode]
+  var versionWriter: ResidentTreeWriter
   /// Segments with count changes.
   let folded: [UInt32]
   var nextFolded = 0

@@ -1,3 +1,5 @@
+import DiskFormat
+
 /// Pending changes of the counts of one data segment's extents: dense, since writes have affinity.
 ///
 /// An extent that was touched and came back to no change stays touched: it was taken from the
@@ -5,6 +7,11 @@
 @safe struct CountDeltas: ~Copyable {
   /// Bytes that one of these takes.
   static let bytes = 1024 * 4 + 128
+
+  /// How many segments the copy of a leaf may touch in a pool of so many.
+  static func segmentsOfALeafCopy(of count: Int) -> Int {
+    min(2 * FormatConstants.entriesPerLeaf, count) + 4
+  }
 
   private let changes: UnsafeMutablePointer<Int32>
   private let touched: UnsafeMutablePointer<UInt64>

@@ -7,7 +7,7 @@ struct VolumeState {
   var root: TreeRoot
   var shareEpoch: ShareEpoch
   var family: UInt64
-  let sizeBytes: UInt64
+  private(set) var sizeBytes: UInt64
   var allocatedExtents: UInt64
   var mappedBlocks: UInt64
   var streams = StreamRuns()
@@ -15,7 +15,10 @@ struct VolumeState {
   /// The catalogue leaf is in `dirtyLeaves` already.
   var isMarkedDirty = false
   /// The level of the root: the least that holds the size.
-  let rootLevel: UInt8
+  private(set) var rootLevel: UInt8
+  /// The branch point below which it lives.
+  var versionNode: ShareEpoch
+  let isSnapshot: Bool
 
   init(_ record: VolumeRecord) {
     id = record.id
@@ -25,9 +28,22 @@ struct VolumeState {
     sizeBytes = record.sizeBytes
     allocatedExtents = record.allocatedExtents
     mappedBlocks = record.mappedBlocks
+    versionNode = ShareEpoch(UInt32(record.versionNode))
+    isSnapshot = record.origin != nil
     rootLevel = TreeShape.level(
       forCount: max(1, ByteCount(record.sizeBytes).extentsRoundingUp),
       leafCapacity: FormatConstants.entriesPerLeaf)
+  }
+
+  /// Rollback: map, size and place in the version tree of a snapshot.
+  mutating func takeContent(of snapshot: VolumeState) {
+    root = snapshot.root
+    sizeBytes = snapshot.sizeBytes
+    rootLevel = snapshot.rootLevel
+    allocatedExtents = snapshot.allocatedExtents
+    mappedBlocks = snapshot.mappedBlocks
+    versionNode = snapshot.versionNode
+    shareEpoch = snapshot.versionNode
   }
 }
 
@@ -40,6 +56,7 @@ final class VolumeTable {
   private var slots: [VolumeID: Int] = [:]
   /// The slot that `slot(_:)` found last.
   private var lastSlot = 0
+  /// Volumes by name; snapshots by the id of their volume, "@" and name.
   private var names: [String: Int] = [:]
   private var unused: [Int] = []
   /// Catalogue leaves that differ from the last image.
@@ -65,9 +82,36 @@ final class VolumeTable {
     lastSlot = found
     return found
   }
-  func slot(named name: String) -> Int? { names[name] }
-  func name(_ slot: Int) -> String { records[slot].name }
-  var slotsByName: [Int] { names.sorted { $0.key < $1.key }.map(\.value) }
+  /// A volume, or a snapshot as VOLUME@SNAPSHOT.
+  func slot(named name: String) -> Int? {
+    guard let at = name.firstIndex(of: "@") else { return names[name] }
+    guard let origin = names[String(name[..<at])] else { return nil }
+    return slot(snapshot: String(name[name.index(after: at)...]), of: records[origin].id)
+  }
+
+  func slot(snapshot name: String, of origin: VolumeID) -> Int? {
+    names["\(origin.number)@\(name)"]
+  }
+
+  /// The snapshots of a volume, oldest first.
+  func snapshots(of origin: VolumeID) -> [Int] {
+    slots.values.filter { records[$0].origin == origin }.sorted { records[$0].id < records[$1].id }
+  }
+
+  private func key(_ record: VolumeRecord) -> String {
+    record.origin.map { "\($0.number)@\(record.name)" } ?? record.name
+  }
+
+  /// The name as people and hosts spell it.
+  func shownName(_ slot: Int) -> String {
+    guard let origin = records[slot].origin, let volume = slots[origin] else {
+      return records[slot].name
+    }
+    return "\(records[volume].name)@\(records[slot].name)"
+  }
+  var slotsByName: [Int] {
+    slots.values.map { (shownName($0), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+  }
 
   /// The record as it is now, the map root as memory knows it.
   func record(_ slot: Int) -> VolumeRecord {
@@ -75,6 +119,7 @@ final class VolumeTable {
     let state = states[slot]
     record.root = state.root
     record.shareEpoch = state.shareEpoch
+    record.versionNode = UInt64(state.versionNode.number)
     record.sizeBytes = state.sizeBytes
     record.allocatedExtents = state.allocatedExtents
     record.mappedBlocks = state.mappedBlocks
@@ -83,7 +128,7 @@ final class VolumeTable {
 
   @discardableResult func add(_ record: VolumeRecord) -> Int {
     precondition(slots[record.id] == nil)
-    precondition(names[record.name] == nil)
+    precondition(names[key(record)] == nil)
     let state = VolumeState(record)
     let slot: Int
     if let reused = unused.popLast() {
@@ -96,13 +141,13 @@ final class VolumeTable {
       records.append(record)
     }
     slots[record.id] = slot
-    names[record.name] = slot
+    names[key(record)] = slot
     return slot
   }
 
   func remove(_ slot: Int) {
     slots[records[slot].id] = nil
-    names[records[slot].name] = nil
+    names[key(records[slot])] = nil
     markDirty(slot)
     states[slot].isUsed = false
     unused.append(slot)
@@ -111,8 +156,8 @@ final class VolumeTable {
   /// New attributes; map, statistics and share epoch stay.
   func alter(_ slot: Int, to record: VolumeRecord) {
     if records[slot].name != record.name {
-      names[records[slot].name] = nil
-      names[record.name] = slot
+      names[key(records[slot])] = nil
+      names[key(record)] = slot
     }
     precondition(record.sizeBytes == states[slot].sizeBytes, "version 1 has no resize")
     records[slot] = record

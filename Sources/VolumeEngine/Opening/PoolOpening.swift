@@ -159,13 +159,15 @@ public enum PoolOpening {
     let counts = try reading.nodeCounts(of: segments.entries)
     let catalogue = try reading.catalogue(segments.entries)
     let doomed = try reading.doomed(segments.entries)
+    let versions = try reading.versions(segments.entries)
+    try reading.checkVersions(versions.nodes, catalogue.volumes, doomed.entries)
     // What this program does not know of it will no longer be true once it writes.
     superblock.features.clearBeforeWrite = 0
     let image = PoolImage(
       superblock: superblock, segments: segments.entries, nodeCounts: counts,
       segmentPages: segments.pages, catalogue: catalogue.tree, volumes: catalogue.volumes,
-      doomedTree: doomed.tree, doomed: doomed.entries, systemRanges: membership.systemRanges,
-      deviceUUIDs: membership.deviceUUIDs)
+      doomedTree: doomed.tree, doomed: doomed.entries, versionTree: versions.tree,
+      versions: versions.nodes, systemRanges: membership.systemRanges, deviceUUIDs: membership.deviceUUIDs)
     return Pool(
       image, bounds: bounds,
       recordCapacity: JournalRing.batchBytes(

@@ -10,6 +10,7 @@ public struct TableDamage: Error, Hashable, Sendable {
     case nodeCounts = "counts of a node segment"
     case catalogue = "catalogue"
     case doomedList = "list of doomed trees"
+    case versionTree = "version tree"
     case map = "map or counts of a volume"
   }
   public var table: Table

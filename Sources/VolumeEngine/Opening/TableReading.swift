@@ -171,6 +171,43 @@ struct TableReading {
     return (tree, entries.keys.sorted().flatMap { entries[$0] ?? [] })
   }
 
+  /// The version tree's shape and its branch points.
+  func versions(
+    _ segments: [SegmentEntry]
+  ) throws(PoolOpeningError) -> (tree: ResidentTree, nodes: [VersionNode]) {
+    var nodes: [UInt64: [VersionNode]] = [:]
+    let tree = try tree(
+      superblock.versionTree, .versionTree, .versionTree, FormatConstants.versionNodesPerLeaf,
+      segments
+    ) { (key, leaf) throws(FormatError) in
+      nodes[key] = []
+      for index in 0..<FormatConstants.versionNodesPerLeaf {
+        guard let node = try VersionNode.decode(from: leaf, index: index) else { continue }
+        nodes[key]?.append(node)
+      }
+    }
+    return (tree, nodes.keys.sorted().flatMap { nodes[$0] ?? [] })
+  }
+
+  /// Whatever lives, lives below a branch point that is there.
+  func checkVersions(
+    _ nodes: [VersionNode], _ volumes: [VolumeRecord], _ doomed: [DoomedEntry]
+  ) throws(PoolOpeningError) {
+    var epochs: Set<UInt64> = [0]
+    for node in nodes where !epochs.insert(UInt64(node.epoch.number)).inserted {
+      throw .superblockContradictsDevices("branch point \(node.epoch.number) is there twice")
+    }
+    let named =
+      nodes.map { UInt64($0.parent.number) } + volumes.map(\.versionNode)
+      + doomed.map { UInt64($0.versionNode.number) }
+    if let missing = named.first(where: { !epochs.contains($0) }) {
+      throw .superblockContradictsDevices("branch point \(missing) is missing")
+    }
+    if let last = epochs.max(), last >= UInt64(superblock.shareEpoch.number) {
+      throw .superblockContradictsDevices("branch point \(last) is not made yet")
+    }
+  }
+
   private func tree(
     _ root: TreeRoot, _ type: NodeType, _ table: TableDamage.Table, _ leafCapacity: Int,
     _ segments: [SegmentEntry], _ leaf: (UInt64, NodeImage) throws(FormatError) -> Void
