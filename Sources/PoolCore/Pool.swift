@@ -126,6 +126,8 @@ public final class Pool {
   }
   /// The volume's record with its statistics as of now.
   public func record(of slot: VolumeSlot) -> VolumeRecord { volumes.record(slot.index) }
+  /// The name as people and hosts spell it: a snapshot is VOLUME@SNAPSHOT.
+  public func shownName(of slot: VolumeSlot) -> String { volumes.shownName(slot.index) }
   public func shareEpoch(of slot: VolumeSlot) -> ShareEpoch {
     volumes.states[slot.index].shareEpoch
   }

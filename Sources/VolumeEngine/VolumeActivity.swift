@@ -9,4 +9,8 @@ struct VolumeActivity {
   var requests = 0
   /// Being deleted: whatever is in work ends with `volumeGone`.
   var isGoing = false
+  /// A snapshot or rollback waits for its decisions to end: no mutation takes a new one.
+  var isHeld = false
+  /// Decisions in force: its locks.
+  var decisions = 0
 }

@@ -18,7 +18,7 @@ extension VolumeEngine {
       if !checkpointing.isImageComplete && checkpointing.freeStaging != nil { return true }
     case .imageBarrier, .superblocks, .superblockBarrier: break
     }
-    return canDrop
+    return canDrop || canUnshare
   }
 
   private var canBeginCheckpoint: Bool {

@@ -135,6 +135,7 @@ extension VolumeEngine {
   /// Clears what the request covers of one extent. The lock is not taken: lookup and apply are one
   /// step, and it is enough that nobody has it. False: the part waits or has ended.
   private func clear(_ p: PartIndex, _ x: VirtualExtent, _ entry: MapEntry) -> Bool {
+    if waitsForRelease(p) { return false }
     let mask = wholeBlocks(of: x, slots[p].request)
     if mask.isEmpty || !entry.mask.intersects(mask) && !entry.isProvisioned { return true }
     let l = locks.find(slots[p].volume, x)

@@ -164,6 +164,12 @@ extension VolumeEngine {
 
   // MARK: Grace and locks
 
+  /// A new decision for the part's extent, without holders.
+  func beginDecision(_ p: PartIndex, shareEpoch: ShareEpoch) -> LockIndex {
+    volumes[slots[p].volume.index].decisions += 1
+    return locks.create(slots[p].volume, slots[p].extent, shareEpoch: shareEpoch)
+  }
+
   func leaveGrace(_ p: PartIndex) {
     let epoch = slots[p].epoch
     guard epoch != 0 else { return }
@@ -179,6 +185,7 @@ extension VolumeEngine {
     slots[p].lock = .none
     guard locks.leave(l) else { return }
     var lock = locks.remove(l)
+    volumes[lock.volume.index].decisions -= 1
     if !lock.freshExtent.isNone && !lock.isFreshNamed {
       pool.giveBack(lock.freshExtent)
       spaceMayHaveCome()

@@ -9,6 +9,8 @@ public enum ManagementResult: Hashable, Sendable {
   case done
   /// The volume exists, and durably so.
   case created(VolumeID)
+  /// The snapshots or the clone exist, and durably so; in the order in which they were asked for.
+  case branched([VolumeID])
   /// Nothing was changed.
   case refused(PoolError)
   /// It was begun, and a device or the pool failed: whether it is durable is not known.
@@ -31,6 +33,7 @@ public struct ManagementAnswer: Hashable, Sendable {
 enum ManagementOperation {
   case create(VolumeRecord, token: UInt64)
   case delete(VolumeID, token: UInt64)
+  case branch(BranchOrder, token: UInt64)
   case checkpoint(token: UInt64)
   case stop(token: UInt64)
 }
@@ -74,13 +77,14 @@ extension VolumeEngine: ExportDirectory {
     guard let slot = pool.volume(named: name), !isGoing(slot) else { return nil }
     let record = pool.record(of: slot)
     return ExportDescription(
-      volume: record.id, name: record.name, uuid: record.uuid, sizeBytes: record.sizeBytes,
+      volume: record.id, name: pool.shownName(of: slot), uuid: record.uuid,
+      sizeBytes: record.sizeBytes,
       logicalBlockBytes: Int(record.logicalBlockBytes), isReadOnly: record.isReadOnly)
   }
 
   /// The names of all volumes, sorted.
   public func exportNames() -> [String] {
-    pool.volumeSlots.filter { !isGoing($0) }.map { pool.record(of: $0).name }
+    pool.volumeSlots.filter { !isGoing($0) }.map { pool.shownName(of: $0) }
   }
 
   // MARK: Steps
@@ -91,6 +95,7 @@ extension VolumeEngine: ExportDirectory {
       switch operation {
       case .create(let record, let token): isDone = stepCreate(record, token)
       case .delete(let id, let token): isDone = stepDelete(id, token)
+      case .branch(let order, let token): isDone = stepBranch(order, token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)
       }
@@ -100,7 +105,7 @@ extension VolumeEngine: ExportDirectory {
   }
 
   /// False: the operation waits for a checkpoint.
-  private func refuse(_ token: UInt64, _ error: PoolError) -> Bool {
+  func refuse(_ token: UInt64, _ error: PoolError) -> Bool {
     if case .mustWaitForCheckpoint = error {
       checkpointing.isWanted = true
       return false
@@ -109,13 +114,13 @@ extension VolumeEngine: ExportDirectory {
     return true
   }
 
-  private func fail(_ token: UInt64, _ error: ExportError) -> Bool {
+  func fail(_ token: UInt64, _ error: ExportError) -> Bool {
     managementAnswers.append(ManagementAnswer(token: token, result: .failed(error)))
     return true
   }
 
   /// Whether a record of the catalogue may be made now. A round or a checkpoint helps.
-  private var hasManagementRoom: Bool {
+  var hasManagementRoom: Bool {
     if !hasJournalRoom { checkpointing.isWanted = true }
     return hasBufferRoom && hasJournalRoom
   }

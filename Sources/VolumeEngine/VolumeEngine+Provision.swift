@@ -23,6 +23,7 @@ extension VolumeEngine {
 
   /// Provisions one extent. False: the part waits, reads, or has ended.
   private func provision(_ p: PartIndex) -> Bool {
+    if waitsForRelease(p) { return false }
     let v = slots[p].volume
     let x = slots[p].extent
     let l = locks.find(v, x)
@@ -73,8 +74,7 @@ extension VolumeEngine {
     _ p: PartIndex, _ entry: MapEntry, _ mask: BlockMask, _ fresh: PoolAddress
   ) {
     guard let b = bounces.takeExtent() else { preconditionFailure("looked for before") }
-    let l = locks.create(
-      slots[p].volume, slots[p].extent, shareEpoch: pool.shareEpoch(of: slots[p].volume))
+    let l = beginDecision(p, shareEpoch: pool.shareEpoch(of: slots[p].volume))
     locks.join(l, blocks: .all, exclusively: true)
     locks[l].freshExtent = fresh
     counters.merges += 1

@@ -60,6 +60,7 @@ extension VolumeEngine {
   /// the lock and everything it needs in this one step.
   private func admitWrite(_ p: PartIndex) {
     if let error = mutationError(p) { return finishPart(p, error) }
+    if waitsForRelease(p) { return }
     let v = slots[p].volume
     let x = slots[p].extent
     let l = locks.find(v, x)
@@ -140,8 +141,7 @@ extension VolumeEngine {
     _ p: PartIndex, _ found: LockIndex, _ epoch: ShareEpoch, _ decision: WriteDecision
   ) {
     let l =
-      found.isNone
-      ? locks.create(slots[p].volume, slots[p].extent, shareEpoch: epoch) : found
+      found.isNone ? beginDecision(p, shareEpoch: epoch) : found
     locks.join(l, blocks: slots[p].mask, exclusively: decision.merges)
     if slots[p].usesFresh { locks[l].freshExtent = slots[p].target }
     slots[p].lock = l

@@ -64,6 +64,8 @@ public final class VolumeEngine {
   var parked = PartList()
   var parkedRequests = 0
   var parkDeadline = MonotonicTime.distantFuture
+  /// Parts of volumes that a snapshot or a rollback holds: `VolumeEngine+Branch.swift`.
+  var held = PartList()
   /// Parts held back near a bound, and when the first may go on.
   var delayed = PartList()
   var delayedUntil = MonotonicTime(nanoseconds: 0)
@@ -195,6 +197,7 @@ public final class VolumeEngine {
     stepCheckpoint()
     stepDrops()
     stepPunches()
+    stepUnshares()
     startRoundIfDue()
     flushRun()
   }
