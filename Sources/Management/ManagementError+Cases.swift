@@ -43,6 +43,13 @@ extension ManagementError {
       objects: [ManagementObject(.volume, "\(pool)/\(volume)")])
   }
 
+  public static func snapshotNotFound(_ name: SnapshotName, pool: String) -> ManagementError {
+    ManagementError(
+      .snapshotNotFound, "there is no snapshot '\(name)' in pool '\(pool)'",
+      correction: "'lamina snapshot list \(pool)' shows the snapshots that there are.",
+      objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
+  }
+
   public static func poolReadOnly(_ pool: String, reason: String?) -> ManagementError {
     ManagementError(
       .poolReadOnly, "pool '\(pool)' is read-only", cause: reason,

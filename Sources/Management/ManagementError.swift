@@ -49,6 +49,8 @@ extension ManagementError {
     case volumeNotFound = "volume-not-found"
     case volumeExists = "volume-exists"
     case volumeInUse = "volume-in-use"
+    case snapshotNotFound = "snapshot-not-found"
+    case snapshotExists = "snapshot-exists"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
     case notSupported = "not-supported"
@@ -88,9 +90,10 @@ extension ManagementError.Code {
       .socketPathTooLong:
       400
     case .permissionDenied, .ringNotPermitted: 403
-    case .routeNotFound, .poolNotFound, .volumeNotFound: 404
+    case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound: 404
     case .methodNotAllowed: 405
-    case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .addressInUse,
+    case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
+      .addressInUse,
       .deviceMissing, .deviceForeign, .deviceHasData, .deviceUnsuitable, .directIONotPossible,
       .limitReached:
       409
@@ -124,6 +127,8 @@ extension ManagementError.Code {
     case .volumeNotFound: "No such volume"
     case .volumeExists: "Volume exists already"
     case .volumeInUse: "Volume is in use"
+    case .snapshotNotFound: "No such snapshot"
+    case .snapshotExists: "Snapshot exists already"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
     case .notSupported: "Not supported"

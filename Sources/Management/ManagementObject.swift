@@ -4,6 +4,8 @@ public struct ManagementObject: Codable, Hashable, Sendable, CustomStringConvert
     case pool
     /// Named `POOL/VOLUME` where the pool is known.
     case volume
+    /// Named `POOL/VOLUME@SNAPSHOT` where the pool is known.
+    case snapshot
     /// Named by its path.
     case device
     /// Named by its path.

@@ -21,6 +21,29 @@ public protocol PoolService: Sendable {
   /// from then on. Throws `volumeNotFound`, `poolReadOnly`.
   func deleteVolume(named name: VolumeName) async throws(ManagementError)
 
+  /// Of all volumes, oldest first.
+  func listSnapshots() async throws(ManagementError) -> [VolumeDescription]
+
+  /// Snapshots at one instant, all or none; each holds every write answered before. Throws
+  /// `volumeNotFound`, `snapshotExists`, `noSpace`, `limitReached`, `poolReadOnly`.
+  func createSnapshots(
+    _ names: [SnapshotName]
+  ) async throws(ManagementError) -> [VolumeDescription]
+
+  /// Answers at once; what only the snapshot held comes back in the background. Throws
+  /// `snapshotNotFound`, `poolReadOnly`.
+  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError)
+
+  /// A writable volume with the snapshot's content. Throws `snapshotNotFound`, `volumeExists`,
+  /// `noSpace`, `poolReadOnly`.
+  func cloneSnapshot(
+    _ name: SnapshotName, as clone: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription
+
+  /// The volume has the snapshot's content again; later snapshots stay. Throws `snapshotNotFound`,
+  /// `noSpace`, `poolReadOnly`.
+  func rollBack(to name: SnapshotName) async throws(ManagementError)
+
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)
 }

@@ -19,11 +19,13 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
   public var readOnly: Bool
   public var fullPolicy: FullPolicy
   public var createdAt: Timestamp
+  /// Of a snapshot, the name of its volume.
+  public var snapshotOf: String?
 
   public init(
     name: String, pool: String, uuid: StorageUUID, id: UInt64, sizeBytes: UInt64,
     allocatedBytes: UInt64, mappedBytes: UInt64, logicalBlockBytes: Int, readOnly: Bool,
-    fullPolicy: FullPolicy, createdAt: Timestamp
+    fullPolicy: FullPolicy, createdAt: Timestamp, snapshotOf: String? = nil
   ) {
     self.name = name
     self.pool = pool
@@ -36,6 +38,7 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
     self.readOnly = readOnly
     self.fullPolicy = fullPolicy
     self.createdAt = createdAt
+    self.snapshotOf = snapshotOf
   }
 }
 

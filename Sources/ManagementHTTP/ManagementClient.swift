@@ -48,6 +48,36 @@ public struct ManagementClient: PoolService {
     _ = try await exchange(.DELETE, "/v1/volumes/\(name)")
   }
 
+  public func listSnapshots() async throws(ManagementError) -> [VolumeDescription] {
+    let list: SnapshotList = try await value(.GET, "/v1/snapshots")
+    return list.snapshots
+  }
+
+  public func createSnapshots(
+    _ names: [SnapshotName]
+  ) async throws(ManagementError) -> [VolumeDescription] {
+    let list: SnapshotList = try await value(
+      .POST, "/v1/snapshots",
+      body: ManagementJSON.encode(SnapshotSpecification(snapshots: names)))
+    return list.snapshots
+  }
+
+  public func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/snapshots/\(name)")
+  }
+
+  public func cloneSnapshot(
+    _ name: SnapshotName, as clone: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await value(
+      .POST, "/v1/snapshots/\(name)/clone",
+      body: ManagementJSON.encode(CloneSpecification(name: clone)))
+  }
+
+  public func rollBack(to name: SnapshotName) async throws(ManagementError) {
+    _ = try await exchange(.POST, "/v1/snapshots/\(name)/rollback")
+  }
+
   public func checkpoint() async throws(ManagementError) {
     _ = try await exchange(.POST, "/v1/pool/checkpoint")
   }

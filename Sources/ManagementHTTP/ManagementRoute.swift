@@ -71,6 +71,10 @@ extension ManagementRoute.Input {
     try VolumeName(pathParameters["name"] ?? "")
   }
 
+  func snapshotName() throws(ManagementError) -> SnapshotName {
+    try SnapshotName(pathParameters["name"] ?? "")
+  }
+
   func value<Value: Decodable>(_ type: Value.Type) throws(ManagementError) -> Value {
     try ManagementJSON.decode(type, from: body)
   }

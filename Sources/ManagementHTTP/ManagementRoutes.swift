@@ -2,7 +2,7 @@ import Management
 
 /// The control API, version 1.
 public enum ManagementRoutes {
-  public static let all: [ManagementRoute] = server + pool + volumes
+  public static let all: [ManagementRoute] = server + pool + volumes + snapshots
 
   private static let server = [
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
@@ -41,6 +41,39 @@ public enum ManagementRoutes {
     ManagementRoute(.delete, "/v1/volumes/{name}", summary: "Delete a volume.") {
       (input, service) throws(ManagementError) in
       try await service.deleteVolume(named: try input.volumeName())
+      return .noContent
+    },
+  ]
+
+  private static let snapshots = [
+    ManagementRoute(.get, "/v1/snapshots", summary: "All snapshots, oldest first.") {
+      (_, service) throws(ManagementError) in
+      try .json(SnapshotList(snapshots: try await service.listSnapshots()))
+    },
+    ManagementRoute(
+      .post, "/v1/snapshots", summary: "Make snapshots at one instant, all or none."
+    ) { (input, service) throws(ManagementError) in
+      let specification = try input.value(SnapshotSpecification.self)
+      let made = try await service.createSnapshots(specification.snapshots)
+      return try .json(SnapshotList(snapshots: made), status: 201)
+    },
+    ManagementRoute(.delete, "/v1/snapshots/{name}", summary: "Delete a snapshot.") {
+      (input, service) throws(ManagementError) in
+      try await service.deleteSnapshot(try input.snapshotName())
+      return .noContent
+    },
+    ManagementRoute(
+      .post, "/v1/snapshots/{name}/clone", summary: "Make a volume of a snapshot."
+    ) { (input, service) throws(ManagementError) in
+      let clone = try input.value(CloneSpecification.self)
+      let made = try await service.cloneSnapshot(try input.snapshotName(), as: clone.name)
+      return try .json(made, status: 201, location: "/v1/volumes/\(made.name)")
+    },
+    ManagementRoute(
+      .post, "/v1/snapshots/{name}/rollback",
+      summary: "Give the snapshot's volume its content again."
+    ) { (input, service) throws(ManagementError) in
+      try await service.rollBack(to: try input.snapshotName())
       return .noContent
     },
   ]

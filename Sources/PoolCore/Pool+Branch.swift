@@ -201,11 +201,11 @@ extension Pool {
   /// A checkpoint that holds the records up to `record` is durable: what ended before it no longer
   /// lives, also after any crash.
   ///
-  ///     snapshot deleted, dropped       volume                            crash
-  ///                                     share epoch falls, overwrite in place
-  ///                                                                       the deletion is forgotten:
-  ///                                                                       the snapshot shows the
-  ///                                                                       overwrite
+  ///     snapshot deleted, dropped     volume                     crash
+  ///                                   share epoch falls,
+  ///                                   overwrites in place
+  ///                                                              the deletion is forgotten: the
+  ///                                                              snapshot shows the overwrite
   ///     (why the fall waits for the checkpoint)
   func endVersions(through record: RecordNumber) {
     var families: Set<UInt64> = []

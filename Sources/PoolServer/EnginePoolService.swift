@@ -11,14 +11,14 @@ struct EnginePoolService: PoolService {
   let thread: EngineThread
 
   /// Runs a query on the engine's thread.
-  private func ask<Value: Sendable>(
+  func ask<Value: Sendable>(
     _ query: @escaping @Sendable (PoolHost) -> Result<Value, ManagementError>
   ) async throws(ManagementError) -> Value {
     try await operate { host, done in done(query(host)) }
   }
 
   /// Runs an operation on the engine's thread that answers when it is durable.
-  private func operate<Value: Sendable>(
+  func operate<Value: Sendable>(
     _ body:
       @escaping @Sendable (
         PoolHost, @escaping @Sendable (Result<Value, ManagementError>) -> Void
@@ -42,7 +42,11 @@ struct EnginePoolService: PoolService {
   }
 
   func listVolumes() async throws(ManagementError) -> [VolumeDescription] {
-    try await ask { host in .success(host.pool.volumeSlots.map(host.description(of:))) }
+    try await ask { host in
+      .success(
+        host.pool.volumeSlots.filter { host.pool.record(of: $0).origin == nil }
+          .map(host.description(of:)))
+    }
   }
 
   func volume(named name: VolumeName) async throws(ManagementError) -> VolumeDescription {
@@ -111,7 +115,7 @@ struct EnginePoolService: PoolService {
       ManagementError(pool: host.pool.name, refusing: error, volume: name)
     case .failed(.shuttingDown): .serverStopping(pool: host.pool.name)
     case .failed(.readOnly): .poolReadOnly(host.pool.name, reason: host.status().stateReason)
-    case .done, .created, .failed:
+    case .done, .created, .branched, .failed:
       ManagementError(
         .inputOutput, "whether the change of volume '\(name)' is durable is not known",
         cause: "A device failed.", correction: "Look at 'lamina pool status'.",

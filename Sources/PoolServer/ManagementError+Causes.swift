@@ -103,6 +103,58 @@ extension ManagementError {
         .noSpace, "pool '\(pool)' has no space for the tables of this change",
         correction: "Delete something, or discard what volumes no longer use.",
         objects: [ManagementObject(.pool, pool)])
+    case .hasSnapshots(let name, let snapshots):
+      self.init(
+        .volumeInUse, "volume '\(name)' has \(snapshots.count) snapshots",
+        details: snapshots.prefix(10).map { "\(pool)/\($0)" },
+        correction: "Delete them first: lamina snapshot delete "
+          + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
+        objects: [ManagementObject(.volume, "\(pool)/\(name)")])
+    case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
+    case .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf, .tooManyAtOnce,
+      .shareEpochsUsedUp:
+      self.init(pool: pool, refusingBranch: error)
+    }
+  }
+
+  /// Snapshots, clones and rollback.
+  init(pool: String, refusingBranch error: PoolError) {
+    switch error {
+    case .volumeExists(let name):
+      let isSnapshot = name.contains("@")
+      self.init(
+        isSnapshot ? .snapshotExists : .volumeExists,
+        "there is already a \(isSnapshot ? "snapshot" : "volume") '\(name)' in pool '\(pool)'",
+        correction: "Choose another name.",
+        objects: [ManagementObject(isSnapshot ? .snapshot : .volume, "\(pool)/\(name)")])
+    case .isSnapshot(let name):
+      self.init(
+        .invalidArgument, "'\(name)' is a snapshot, which cannot be changed",
+        correction: "Make a clone of it: lamina volume clone \(pool)/\(name) \(pool)/NEW",
+        objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
+    case .isNoSnapshot(let name), .isNoSnapshotOf(let name, _):
+      self.init(
+        .invalidArgument, "'\(name)' is no snapshot of that volume",
+        correction: "'lamina snapshot list \(pool)' shows the snapshots that there are.",
+        objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
+    case .tooManyAtOnce(let most):
+      self.init(
+        .limitReached, "more than \(most) snapshots at one instant",
+        correction: "Name at most \(most) in one command.",
+        objects: [ManagementObject(.pool, pool)])
+    case .shareEpochsUsedUp:
+      self.init(
+        .limitReached, "pool '\(pool)' has made as many snapshots as it ever can",
+        objects: [ManagementObject(.pool, pool)])
+    case .noSuchVolume(let name), .invalidName(let name):
+      self.init(
+        .volumeNotFound, "the volume is gone", cause: "It was deleted meanwhile (\(name)).",
+        objects: [ManagementObject(.pool, pool)])
+    case .noSpace, .mustWaitForCheckpoint, .invalidSize, .hasSnapshots:
+      self.init(
+        .noSpace, "pool '\(pool)' has no space for the tables of this change",
+        correction: "Delete something, or discard what volumes no longer use.",
+        objects: [ManagementObject(.pool, pool)])
     case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
     }
   }

@@ -348,13 +348,14 @@ final class PoolHost {
   func description(of slot: VolumeSlot) -> VolumeDescription {
     let record = pool.record(of: slot)
     return VolumeDescription(
-      name: record.name, pool: pool.name, uuid: record.uuid, id: record.id.number,
+      name: pool.shownName(of: slot), pool: pool.name, uuid: record.uuid, id: record.id.number,
       sizeBytes: record.sizeBytes,
       allocatedBytes: record.allocatedExtents * UInt64(StorageSizes.extentBytes),
       mappedBytes: record.mappedBlocks * UInt64(StorageSizes.blockBytes),
       logicalBlockBytes: Int(record.logicalBlockBytes), readOnly: record.isReadOnly,
       fullPolicy: record.fullPolicy.shown,
-      createdAt: Timestamp(secondsSince1970: Int64(record.createdAt)))
+      createdAt: Timestamp(secondsSince1970: Int64(record.createdAt)),
+      snapshotOf: record.origin.flatMap { pool.volume($0) }.map { pool.record(of: $0).name })
   }
 }
 

@@ -47,9 +47,9 @@ enum BranchOrder {
 ///     new writes go to fresh extents
 ///                                           answered when a round has made them durable
 ///
-/// So a snapshot holds every write that was answered before it, and no write that began later; hosts
-/// wait for one drain and not for the round. A write that is held has taken no decision: it is
-/// judged anew afterwards.
+/// So a snapshot holds every write that was answered before it, and no write that began later;
+/// hosts wait for one drain and not for the round. A write that is held has taken no decision: it
+/// is judged anew afterwards.
 extension VolumeEngine {
   /// Makes snapshots of several volumes at one instant, all or none. Answered with `branched` once
   /// they are durable. Call `turn` afterwards.

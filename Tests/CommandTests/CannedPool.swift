@@ -46,4 +46,41 @@ struct CannedPool: PoolService {
   }
 
   func checkpoint() async throws(ManagementError) {}
+
+  static let snapshot = VolumeDescription(
+    name: "disk@monday", pool: "tank", uuid: uuid, id: 4, sizeBytes: 10 << 40,
+    allocatedBytes: 65536, mappedBytes: 4096, logicalBlockBytes: 512, readOnly: true,
+    fullPolicy: .wait(seconds: 60), createdAt: Timestamp(secondsSince1970: 1_769_847_301),
+    snapshotOf: "disk")
+
+  func listSnapshots() async throws(ManagementError) -> [VolumeDescription] { [Self.snapshot] }
+
+  func createSnapshots(
+    _ names: [SnapshotName]
+  ) async throws(ManagementError) -> [VolumeDescription] {
+    names.map {
+      var made = Self.snapshot
+      made.name = $0.description
+      return made
+    }
+  }
+
+  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+    guard name.description == Self.snapshot.name else {
+      throw .snapshotNotFound(name, pool: "tank")
+    }
+  }
+
+  func cloneSnapshot(
+    _ name: SnapshotName, as clone: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await deleteSnapshot(name)
+    var made = Self.volume
+    made.name = clone.text
+    return made
+  }
+
+  func rollBack(to name: SnapshotName) async throws(ManagementError) {
+    try await deleteSnapshot(name)
+  }
 }

@@ -66,6 +66,61 @@ actor MemoryPool: PoolService {
     checkpoints += 1
   }
 
+  func listSnapshots() async throws(ManagementError) -> [VolumeDescription] {
+    try await enter()
+    return volumes.values.filter { $0.snapshotOf != nil }.sorted { $0.id < $1.id }
+  }
+
+  func createSnapshots(
+    _ names: [SnapshotName]
+  ) async throws(ManagementError) -> [VolumeDescription] {
+    try await enter()
+    var made: [VolumeDescription] = []
+    for name in names {
+      guard var snapshot = volumes[name.volume.text] else {
+        throw .volumeNotFound(name.volume, pool: Self.name)
+      }
+      snapshot.name = name.description
+      snapshot.id = nextID
+      snapshot.readOnly = true
+      snapshot.snapshotOf = name.volume.text
+      nextID += 1
+      made.append(snapshot)
+    }
+    for snapshot in made { volumes[snapshot.name] = snapshot }
+    return made
+  }
+
+  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+    try await enter()
+    guard volumes.removeValue(forKey: name.description) != nil else {
+      throw .snapshotNotFound(name, pool: Self.name)
+    }
+  }
+
+  func cloneSnapshot(
+    _ name: SnapshotName, as clone: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    guard var made = volumes[name.description] else {
+      throw .snapshotNotFound(name, pool: Self.name)
+    }
+    made.name = clone.text
+    made.id = nextID
+    made.readOnly = false
+    made.snapshotOf = nil
+    nextID += 1
+    volumes[clone.text] = made
+    return made
+  }
+
+  func rollBack(to name: SnapshotName) async throws(ManagementError) {
+    try await enter()
+    guard volumes[name.description] != nil else {
+      throw .snapshotNotFound(name, pool: Self.name)
+    }
+  }
+
   private func enter() async throws(ManagementError) {
     if isHanging {
       try? await Task.sleep(for: .seconds(3600))

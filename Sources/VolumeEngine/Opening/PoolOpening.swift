@@ -167,7 +167,8 @@ public enum PoolOpening {
       superblock: superblock, segments: segments.entries, nodeCounts: counts,
       segmentPages: segments.pages, catalogue: catalogue.tree, volumes: catalogue.volumes,
       doomedTree: doomed.tree, doomed: doomed.entries, versionTree: versions.tree,
-      versions: versions.nodes, systemRanges: membership.systemRanges, deviceUUIDs: membership.deviceUUIDs)
+      versions: versions.nodes, systemRanges: membership.systemRanges,
+      deviceUUIDs: membership.deviceUUIDs)
     return Pool(
       image, bounds: bounds,
       recordCapacity: JournalRing.batchBytes(

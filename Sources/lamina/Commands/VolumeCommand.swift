@@ -3,8 +3,11 @@ import Management
 
 struct VolumeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "volume", abstract: "Create, show and delete volumes.",
-    subcommands: [VolumeCreate.self, VolumeShowList.self, VolumeShow.self, VolumeDelete.self])
+    commandName: "volume", abstract: "Create, show, clone, roll back and delete volumes.",
+    subcommands: [
+      VolumeCreate.self, VolumeShowList.self, VolumeShow.self, VolumeClone.self,
+      VolumeRollback.self, VolumeDelete.self,
+    ])
 }
 
 struct VolumeCreate: AsyncParsableCommand {
