@@ -13,8 +13,9 @@ struct NBDExports {
     guard let text = String(validating: name, as: UTF8.self) else { return nil }
     guard text.isEmpty else { return directory.export(named: text) }
     if let defaultExport { return directory.export(named: defaultExport) }
-    let names = directory.exportNames()
-    guard names.count == 1 else { return nil }
-    return directory.export(named: names[0])
+    // Snapshots are exports of their own and never meant by the empty name.
+    let volumes = directory.exportNames().filter { !$0.contains("@") }
+    guard volumes.count == 1 else { return nil }
+    return directory.export(named: volumes[0])
   }
 }
