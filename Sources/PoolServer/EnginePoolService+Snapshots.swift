@@ -1,3 +1,4 @@
+import BlockExport
 import BlockIO
 import DiskFormat
 import Management

@@ -59,7 +59,8 @@ struct SnapshotShowList: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let volume = object.contains("/") ? try VolumeReference(object) : nil
-      let pool = try volume?.pool ?? PoolName(object)
+      let pool: PoolName
+      if let volume { pool = volume.pool } else { pool = try PoolName(object) }
       let access = PoolAccess(state: state)
       let all = try await access.use(pool) { (service) throws(ManagementError) in
         if let volume { _ = try await service.volume(named: volume.volume) }
