@@ -165,6 +165,10 @@ extension InspectionProblem {
     case .volumeUUIDTwice(let other): "\(report.name(of: other)) has the same UUID"
     case .familyUnknown(let family): "there is no family \(family)"
     case .shareEpochInFuture(let epoch): "its share epoch \(epoch.number) is in the future"
+    case .branchPointMissing(let epoch): "branch point \(epoch.number) is not there"
+    case .branchPointTwice(let epoch): "branch point \(epoch.number) is there twice"
+    case .branchPointInFuture(let epoch): "branch point \(epoch.number) is in the future"
+    case .snapshotWithoutVolume(let id): "there is no volume \(id.number) that it is a snapshot of"
     case .rootTooLow(let level, let needed):
       "its map has level \(level), and its size needs level \(needed)"
     case .mappedBeyondEnd: "something is mapped beyond its end"
@@ -238,6 +242,7 @@ extension FormatError.Structure {
     case .record: "record"
     case .volumeRecord: "volume record"
     case .doomedEntry: "entry of a deleted tree"
+    case .versionNode: "branch point"
     case .tailHeader: "tail"
     case .tailFrame: "record of the tail"
     }

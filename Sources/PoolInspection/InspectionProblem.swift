@@ -112,6 +112,12 @@ public enum InspectionProblem: Hashable, Sendable {
   case volumeUUIDTwice(VolumeID)
   case familyUnknown(UInt64)
   case shareEpochInFuture(ShareEpoch)
+  /// A branch point of the version tree that something names is not there.
+  case branchPointMissing(ShareEpoch)
+  case branchPointTwice(ShareEpoch)
+  case branchPointInFuture(ShareEpoch)
+  /// The volume that a snapshot was made of is gone.
+  case snapshotWithoutVolume(VolumeID)
   /// The map's root is too low for the volume's size.
   case rootTooLow(level: UInt8, needed: UInt8)
   /// Blocks are mapped, or space is held, beyond the volume's end.
@@ -161,7 +167,6 @@ public enum InspectionProblem: Hashable, Sendable {
 
   public enum UnusedField: String, Hashable, Sendable {
     case fenceEpoch = "fence epoch"
-    case versionNode = "version node"
     case bookmarkEpoch = "bookmark epoch"
     case holds = "holds"
   }

@@ -24,11 +24,12 @@ extension PoolInspector {
   }
 
   private func checkNames() {
+    // A snapshot's name is unique among those of its volume.
     var names: [String: VolumeID] = [:]
     var identifiers: [StorageUUID: VolumeID] = [:]
     for volume in volumes {
       let here = InspectionPlace.volume(volume.id)
-      if let other = names.updateValue(volume.id, forKey: volume.name) {
+      if let other = names.updateValue(volume.id, forKey: volume.uniqueName) {
         find(.volumeNameTwice(other), at: here, volumes: [other, volume.id].sorted())
       }
       if let other = identifiers.updateValue(volume.id, forKey: volume.uuid) {
@@ -67,8 +68,9 @@ extension PoolInspector {
     if volume.shareEpoch >= superblock.shareEpoch {
       find(.shareEpochInFuture(volume.shareEpoch), at: here, volumes: volumes)
     }
-    // Version tree, bookmarks and holds are kept by trees that version 1 does not have.
-    if volume.versionNode != 0 { find(.unusedField(.versionNode), at: here, volumes: volumes) }
+    checkBranchPoint(volume.versionNode, at: here, volumes: volumes)
+    checkSnapshot(volume)
+    // Bookmarks and holds are kept by trees that version 1 does not have.
     if volume.bookmarkEpoch != .zero {
       find(.unusedField(.bookmarkEpoch), at: here, volumes: volumes)
     }
@@ -135,6 +137,7 @@ extension PoolInspector {
       if entry.family == 0 || entry.family >= superblock.nextVolumeID {
         find(.familyUnknown(entry.family), at: here)
       }
+      checkBranchPoint(UInt64(entry.versionNode.number), at: here, volumes: [])
       let cursor = DropCursor(end: entry.cursorEnd.index, level: entry.cursorLevel)
       if cursor.hasDropped(level: entry.root.level, key: 0) {
         find(.doomedAlreadyDropped, at: here)
@@ -147,4 +150,9 @@ extension PoolInspector {
         entry.root.pointer, level: entry.root.level, key: 0, walk, superblock, at: here)
     }
   }
+}
+
+extension VolumeRecord {
+  /// No two volumes of a pool, and no two snapshots of a volume, share one.
+  var uniqueName: String { origin.map { "\($0.number)@\(name)" } ?? name }
 }

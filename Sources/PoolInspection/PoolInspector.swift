@@ -30,6 +30,7 @@ public final class PoolInspector {
   var extents = ExtentTable()
   var volumes: [VolumeRecord] = []
   var doomed: [DoomedEntry] = []
+  var branchPoints: Set<ShareEpoch> = []
   /// Copies that are bad while another one is good.
   var badCopies: [BadCopy] = []
   /// Pages of the segment table, by level and key.
@@ -90,6 +91,7 @@ public final class PoolInspector {
     checkSegmentPlaces(superblock)
     expect(superblock)
     extents = ExtentTable(segments, segmentShift: superblock.segmentShift)
+    walkVersionTree(superblock)
     walkCatalogue(superblock)
     walkDoomedList(superblock)
     compareCounts(superblock)

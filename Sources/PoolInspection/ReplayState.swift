@@ -10,10 +10,13 @@ struct ReplayState {
     var family: UInt64
     var sizeBytes: UInt64
     var hasMap: Bool
+    var origin: VolumeID?
+    var shareEpoch: ShareEpoch
+    var versionNode: UInt64
   }
 
   private let inspector: PoolInspector
-  private let shareEpoch: ShareEpoch
+  private var shareEpoch: ShareEpoch
   private let checkpointRecord: RecordNumber
   private let segmentShift: UInt64
   private var nextVolumeID: UInt64
@@ -32,9 +35,10 @@ struct ReplayState {
     nextVolumeID = superblock.nextVolumeID
     for volume in inspector.volumes {
       volumes[volume.id] = Volume(
-        name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes,
-        hasMap: !volume.root.isNone)
-      names[volume.name] = volume.id
+        name: volume.uniqueName, family: volume.family, sizeBytes: volume.sizeBytes,
+        hasMap: !volume.root.isNone, origin: volume.origin, shareEpoch: volume.shareEpoch,
+        versionNode: volume.versionNode)
+      names[volume.uniqueName] = volume.id
     }
     doomed = Set(inspector.doomed.map(\.id))
   }
@@ -70,15 +74,17 @@ struct ReplayState {
       try require(names[volume.name] == nil, "name")
       nextVolumeID &+= 1
       volumes[volume.id] = Volume(
-        name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes, hasMap: false)
+        name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes, hasMap: false,
+        origin: nil, shareEpoch: .zero, versionNode: 0)
       names[volume.name] = volume.id
       inspector.report.volumeNames[volume.id] = volume.name
     case .alterVolume(let volume):
       guard let old = volumes[volume.id] else { throw .badField(.record, "volume") }
-      try require(names[volume.name] == nil || names[volume.name] == volume.id, "name")
+      let name = volume.uniqueName
+      try require(names[name] == nil || names[name] == volume.id, "name")
       names[old.name] = nil
-      names[volume.name] = volume.id
-      volumes[volume.id]?.name = volume.name
+      names[name] = volume.id
+      volumes[volume.id]?.name = name
       volumes[volume.id]?.sizeBytes = volume.sizeBytes
     case .deleteVolume(let id):
       guard let old = volumes.removeValue(forKey: id) else { throw .badField(.record, "volume") }
@@ -89,8 +95,54 @@ struct ReplayState {
     case .drop(let step):
       try require(doomed.contains(step.doomed), "doomed")
       try require(step.level <= FormatConstants.maximumLevel, "level")
-    case .snapshot, .clone, .rollback, .unshare: throw .badField(.record, "type")
+    case .snapshot(let source, let made): try applyBranch(made, of: source, isSnapshot: true)
+    case .clone(let source, let made): try applyBranch(made, of: source, isSnapshot: false)
+    case .rollback(let id, let snapshot):
+      guard let volume = volumes[id], volume.origin == nil else {
+        throw .badField(.record, "volume")
+      }
+      guard let other = volumes[snapshot], other.origin == id else {
+        throw .badField(.record, "snapshot")
+      }
+      if volume.hasMap { doomed.insert(number) }
+      volumes[id]?.hasMap = other.hasMap
+      volumes[id]?.sizeBytes = other.sizeBytes
+      volumes[id]?.shareEpoch = ShareEpoch(UInt32(truncatingIfNeeded: other.versionNode))
+      volumes[id]?.versionNode = other.versionNode
+      shareEpoch = ShareEpoch(shareEpoch.number &+ 1)
+    case .unshare(let id, let branchPoint):
+      guard let volume = volumes[id], volume.origin == nil else {
+        throw .badField(.record, "volume")
+      }
+      try require(branchPoint < volume.shareEpoch, "branchPoint")
+      volumes[id]?.shareEpoch = branchPoint
     }
+  }
+
+  private mutating func applyBranch(
+    _ made: VolumeRecord, of source: VolumeID, isSnapshot: Bool
+  ) throws(FormatError) {
+    guard let old = volumes[source], (old.origin == nil) == isSnapshot else {
+      throw .badField(.record, "source")
+    }
+    try require(made.id.number == nextVolumeID, "volume")
+    try require(made.family == old.family, "family")
+    try require(made.sizeBytes == old.sizeBytes, "sizeBytes")
+    try require(made.origin == (isSnapshot ? source : nil), "origin")
+    try require(names[made.uniqueName] == nil, "name")
+    let node = isSnapshot ? UInt64(shareEpoch.number) : old.versionNode
+    try require(made.versionNode == node, "versionNode")
+    if isSnapshot {
+      volumes[source]?.versionNode = node
+      volumes[source]?.shareEpoch = shareEpoch
+    }
+    nextVolumeID &+= 1
+    shareEpoch = ShareEpoch(shareEpoch.number &+ 1)
+    volumes[made.id] = Volume(
+      name: made.uniqueName, family: made.family, sizeBytes: made.sizeBytes, hasMap: old.hasMap,
+      origin: made.origin, shareEpoch: made.shareEpoch, versionNode: node)
+    names[made.uniqueName] = made.id
+    inspector.report.volumeNames[made.id] = made.name
   }
 
   private mutating func applyMap(

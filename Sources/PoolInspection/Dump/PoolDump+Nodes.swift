@@ -91,8 +91,19 @@ extension PoolDump {
           }
         } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
       }
+    case (.versionTree, 0):
+      (0..<FormatConstants.versionNodesPerLeaf).compactMap { i in
+        do throws(FormatError) {
+          return try VersionNode.decode(from: node, index: i).map {
+            .fields([
+              "slot": .number(i), "epoch": .number($0.epoch.number),
+              "parent": .number($0.parent.number),
+            ])
+          }
+        } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
+      }
     case (.segmentTable, _): []
-    case (.map, _), (.catalogue, _), (.doomed, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _):
       (0..<FormatConstants.pointersPerNode).compactMap { i in
         let pointer = node.pointer(i)
         guard pointer != .none else { return nil }

@@ -122,6 +122,7 @@ public final class PoolDump {
   static func fields(of superblock: Superblock) -> [DumpValue.Field] {
     let roots: [DumpValue.Field] = [
       .init("catalogue", root(superblock.catalogue)), .init("doomed", root(superblock.doomed)),
+      .init("versionTree", root(superblock.versionTree)),
       .init(
         "segmentTable",
         .fields([

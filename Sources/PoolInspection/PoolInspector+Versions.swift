@@ -1,0 +1,43 @@
+import DiskFormat
+import StorageUnits
+
+// The version tree: branch points below which volumes, snapshots and doomed trees live.
+extension PoolInspector {
+  func walkVersionTree(_ superblock: Superblock) {
+    var nodes: [VersionNode] = []
+    walk(superblock.versionTree, type: .versionTree, superblock) { _, node in
+      for i in 0..<FormatConstants.versionNodesPerLeaf {
+        if let found = try? VersionNode.decode(from: node, index: i) { nodes.append(found) }
+      }
+    }
+    for node in nodes {
+      if !branchPoints.insert(node.epoch).inserted {
+        find(.branchPointTwice(node.epoch), at: .pool)
+      }
+      if node.epoch >= superblock.shareEpoch {
+        find(.branchPointInFuture(node.epoch), at: .pool)
+      }
+    }
+    for node in nodes where node.parent != .zero && !branchPoints.contains(node.parent) {
+      find(.branchPointMissing(node.parent), at: .pool)
+    }
+  }
+
+  /// What lives below a branch point is only what it is if that is there.
+  func checkBranchPoint(_ epoch: UInt64, at place: InspectionPlace, volumes: [VolumeID]) {
+    guard epoch != 0 else { return }
+    let epoch = ShareEpoch(UInt32(truncatingIfNeeded: epoch))
+    if !branchPoints.contains(epoch) {
+      find(.branchPointMissing(epoch), at: place, volumes: volumes)
+    }
+  }
+
+  /// A snapshot belongs to a volume, is read-only, and has its branch point's epoch.
+  func checkSnapshot(_ volume: VolumeRecord) {
+    let here = InspectionPlace.volume(volume.id)
+    guard let origin = volume.origin else { return }
+    if !volumes.contains(where: { $0.id == origin && $0.origin == nil }) {
+      find(.snapshotWithoutVolume(origin), at: here, volumes: [volume.id])
+    }
+  }
+}
