@@ -166,7 +166,7 @@ final class FailingRun {
     session.atManagementAnswer = { [unowned self, unowned server] result in
       switch result {
       case .refused, .failed: managementFailed = true
-      case .done, .created:
+      case .done, .created, .branched:
         if server.disks.failures.flushes > 0 || server.engine.isReadOnly {
           problems.append("the administrator was told \(result) after a barrier had failed")
         }

@@ -26,7 +26,7 @@ public struct DeleteVolumeOperation: VolumeOperation {
       case .done: session.expectation.model.volumeDeleted(volume)
       case .refused: session.expectation.model.volumeDeleteRefused(volume)
       // It may be gone.
-      case .created, .failed: break
+      case .created, .branched, .failed: break
       }
     }
   }

@@ -47,7 +47,7 @@ extension SimulationRun {
     session.atManagementAnswer = { [unowned server, unowned self] result in
       switch result {
       case .refused, .failed: break
-      case .done, .created:
+      case .done, .created, .branched:
         if server.disks.failures.flushes > 0 || server.engine.isReadOnly {
           problems.append("the administrator was told \(result) after a barrier had failed")
         }
