@@ -92,7 +92,7 @@ extension InteropTests {
         try server.command(
           ["snapshot", "create", "\(pool)/data@s\(turn)", "\(pool)/log@s\(turn)"])
         func number(_ volume: String) throws -> UInt64 {
-          let bytes = try server.connect("\(volume)@s\(turn)").read(0, 8)
+          let bytes = try server.connect("\(volume)@s\(turn)").read(0, 512)
           return unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: UInt64.self) }
         }
         let written = try number("data")
