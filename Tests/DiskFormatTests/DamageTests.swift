@@ -23,7 +23,8 @@ import Testing
 
   @Test(arguments: [
     "map-leaf-v1", "map-inner-v1", "catalogue-leaf-v1", "doomed-leaf-v1", "count-page-v1",
-    "segment-page-v1", "segment-inner-v1",
+    "segment-page-v1", "segment-inner-v1", "snapshot-leaf-v1", "doomed-leaf-branched-v1",
+    "version-tree-leaf-v1",
   ])
   func everyBitOfANodeIsCovered(name: String) throws {
     try withNode(holding: try HexImage.load(name)) { (node) throws in
@@ -94,6 +95,11 @@ import Testing
     }
     check("doomed-leaf-v1", at: 64 + 64, count: 64, Golden.doomed) {
       try DoomedEntry.decode(from: $0, index: 1)
+    }
+    for (slot, branchPoint) in Golden.versionNodes {
+      check("version-tree-leaf-v1", at: 64 + slot * 16, count: 16, branchPoint) {
+        try VersionNode.decode(from: $0, index: slot)
+      }
     }
     for (i, segment) in Golden.segments.enumerated() {
       check("segment-page-v1", at: 64 + i * 64, count: 64, segment) {

@@ -9,6 +9,9 @@ extension Golden {
     ("map-inner-v1", { mapInner }),
     ("catalogue-leaf-v1", { catalogueLeaf }),
     ("doomed-leaf-v1", { doomedLeaf }),
+    ("snapshot-leaf-v1", { snapshotLeaf }),
+    ("doomed-leaf-branched-v1", { branchedDoomedLeaf }),
+    ("version-tree-leaf-v1", { versionTreeLeaf }),
     ("count-page-v1", { countPage }),
     ("segment-page-v1", { segmentPage }),
     ("segment-inner-v1", { segmentInner }),
@@ -52,6 +55,23 @@ extension Golden {
 
   static var doomedLeaf: [UInt8] {
     node(nodeHeader(.doomed)) { doomed.encode(into: $0, index: 1) }
+  }
+
+  static var snapshotLeaf: [UInt8] {
+    node(nodeHeader(.catalogue)) { node in
+      storedVolume.encode(into: node, slot: 2)
+      snapshot.encode(into: node, slot: 3)
+    }
+  }
+
+  static var branchedDoomedLeaf: [UInt8] {
+    node(nodeHeader(.doomed)) { branchedDoomed.encode(into: $0, index: 1) }
+  }
+
+  static var versionTreeLeaf: [UInt8] {
+    node(nodeHeader(.versionTree)) { node in
+      for (slot, branchPoint) in versionNodes { branchPoint.encode(into: node, index: slot) }
+    }
   }
 
   static var countPage: [UInt8] {

@@ -59,6 +59,26 @@ import Testing
     }
   }
 
+  @Test func whatSnapshotsAddIsRead() throws {
+    try withNode(holding: try HexImage.load("snapshot-leaf-v1")) { (node) throws in
+      try node.validateContents(try node.open())
+      #expect(try VolumeRecord.decode(from: node, slot: 3) == Golden.snapshot)
+    }
+    try withNode(holding: try HexImage.load("doomed-leaf-branched-v1")) { (node) throws in
+      try node.validateContents(try node.open())
+      #expect(try DoomedEntry.decode(from: node, index: 1) == Golden.branchedDoomed)
+    }
+    try withNode(holding: try HexImage.load("version-tree-leaf-v1")) { (node) throws in
+      let header = try node.open()
+      #expect(header.type == .versionTree)
+      try node.validateContents(header)
+      for (slot, branchPoint) in Golden.versionNodes {
+        #expect(try VersionNode.decode(from: node, index: slot) == branchPoint)
+      }
+      #expect(try VersionNode.decode(from: node, index: 2) == nil)
+    }
+  }
+
   @Test func theSegmentTableIsRead() throws {
     try withNode(holding: try HexImage.load("segment-page-v1")) { (node) throws in
       let header = try node.open()

@@ -82,6 +82,28 @@ enum Golden {
     return snapshot
   }()
 
+  /// Made of volume 20 at share epoch 7.
+  static let snapshot: VolumeRecord = {
+    var snapshot = readOnlyVolume
+    snapshot.origin = VolumeID(20)
+    snapshot.versionNode = 7
+    snapshot.shareEpoch = ShareEpoch(7)
+    return snapshot
+  }()
+
+  /// By the slot that each is in.
+  static let versionNodes: [(slot: Int, node: VersionNode)] = [
+    (0, VersionNode(epoch: ShareEpoch(3), parent: .zero)),
+    (1, VersionNode(epoch: ShareEpoch(7), parent: ShareEpoch(3))),
+    (251, VersionNode(epoch: ShareEpoch(0x0102_0304), parent: ShareEpoch(7))),
+  ]
+
+  static let branchedDoomed: DoomedEntry = {
+    var entry = doomed
+    entry.versionNode = ShareEpoch(7)
+    return entry
+  }()
+
   static let plain = Layer(
     address: PoolAddress(block: 0xAB_CDEF_0120), mask: BlockMask(bits: 0x0F0F), flags: 1,
     birth: ShareEpoch(9))
