@@ -26,7 +26,7 @@ struct JournalReading {
       superblock.isOpen
       ? Int(stream.blockCount) : min(Self.chunkBlocks, Int(stream.blockCount))
     var scan = JournalScan(superblock: superblock)
-    let memory = AlignedMemory(byteCount: Self.chunkBlocks * 4096)
+    let memory = AlignedMemory(byteCount: min(Self.chunkBlocks, blockCount) * 4096)
     for (number, place) in places.enumerated() {
       let device = devices.device(place.device)
       var position = 0
@@ -67,7 +67,8 @@ struct JournalReading {
     of chain: JournalChain,
     _ body: ([NumberedRecord]) throws(PoolOpeningError) -> Void
   ) throws(PoolOpeningError) {
-    let memory = AlignedMemory(byteCount: Self.chunkBlocks * 4096)
+    if chain.blocks.isEmpty { return }
+    let memory = AlignedMemory(byteCount: min(Self.chunkBlocks, chain.blocks.count) * 4096)
     var first = 0
     while first < chain.blocks.count {
       let count = min(Self.chunkBlocks, chain.blocks.count - first)
