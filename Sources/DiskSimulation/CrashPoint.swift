@@ -9,6 +9,10 @@ public final class CrashPoint {
   /// How many events happen; nil for all.
   public var limit: Int?
 
+  /// Called before each event happens: what is there then is what a crash after the events so far
+  /// finds.
+  public var beforeEvent: (() -> Void)?
+
   public init(limit: Int? = nil) { self.limit = limit }
 
   public var isReached: Bool { limit.map { events >= $0 } ?? false }
@@ -23,6 +27,7 @@ public final class CrashPoint {
   /// Counts an event; false if it does not happen.
   func admit() -> Bool {
     if isReached { return false }
+    beforeEvent?()
     events += 1
     return true
   }

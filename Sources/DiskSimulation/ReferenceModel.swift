@@ -45,10 +45,13 @@ public struct ReferenceModel {
   private var volumes: [VolumeID: Volume] = [:]
   private var tick: UInt64 = 0
   private var readers: Set<UInt64> = []
+  /// Counts what the model was told: as long as it stands still, so does what may be found.
+  public private(set) var changes: UInt64 = 0
 
   public init() {}
 
   private mutating func nextTick() -> UInt64 {
+    changes += 1
     tick += 1
     return tick
   }
@@ -57,22 +60,30 @@ public struct ReferenceModel {
 
   /// A create was issued: the volume may exist, empty.
   public mutating func volumeCreateIssued(_ id: VolumeID, sizeBytes: UInt64) {
+    changes += 1
     volumes[id] = Volume(sizeBytes: sizeBytes, existence: .perhaps)
   }
 
   /// A create is answered: the volume exists whatever happens.
   public mutating func volumeCreated(_ id: VolumeID, sizeBytes: UInt64) {
+    changes += 1
     volumes[id] = Volume(sizeBytes: sizeBytes, existence: .certain)
   }
 
   /// A delete was issued: the volume may be gone.
-  public mutating func volumeDeleteIssued(_ id: VolumeID) { volumes[id]?.existence = .perhaps }
+  public mutating func volumeDeleteIssued(_ id: VolumeID) {
+    changes += 1
+    volumes[id]?.existence = .perhaps
+  }
 
   /// A delete was refused: the volume is there as before.
   public mutating func volumeDeleteRefused(_ id: VolumeID) { volumes[id]?.existence = .certain }
 
   /// A delete is answered: the volume is gone whatever happens.
-  public mutating func volumeDeleted(_ id: VolumeID) { volumes[id]?.existence = .none }
+  public mutating func volumeDeleted(_ id: VolumeID) {
+    changes += 1
+    volumes[id]?.existence = .none
+  }
 
   public func existence(of id: VolumeID) -> Existence { volumes[id]?.existence ?? .none }
 
@@ -154,6 +165,7 @@ public struct ReferenceModel {
   /// The flush that arrived at `arrival` was answered. One flush covers all volumes that were
   /// flushed by it: `volume` nil means every one.
   public mutating func flushed(_ volume: VolumeID?, arrival: UInt64) {
+    changes += 1
     let oldest = readers.min() ?? .max
     for id in volumes.keys where volume == nil || volume == id {
       guard var entry = volumes[id] else { continue }
@@ -198,6 +210,17 @@ public struct ReferenceModel {
     }
   }
 
+  /// The versions that each sector of a volume may hold after the recovery from `ending`; sectors
+  /// that are not listed hold zeros. In no particular order.
+  public func recoverable(
+    _ volume: VolumeID, after ending: Ending
+  ) -> [(sector: UInt64, versions: [UInt64])] {
+    guard let volume = volumes[volume] else { return [] }
+    return volume.histories.map {
+      ($0.key, ending == .powerCut ? $0.value.afterPowerCut : $0.value.afterProcessDeath)
+    }
+  }
+
   /// After recovery, what was found is what there is: nothing else can come back. Call it for the
   /// whole of each volume, then go on with the next history.
   public mutating func settle(
@@ -212,8 +235,19 @@ public struct ReferenceModel {
     }
   }
 
+  /// Forgets sectors that hold zeros whatever happens: they are as if they had never been written.
+  public mutating func forgetZeros() {
+    changes += 1
+    for id in volumes.keys {
+      guard let histories = volumes[id]?.histories else { continue }
+      volumes[id]?.histories = histories.filter { !$0.value.isZerosForSure }
+      volumes[id]?.undurable = []
+    }
+  }
+
   /// After recovery, whether a volume that may have been deleted is there.
   public mutating func settle(_ volume: VolumeID, exists: Bool) {
+    changes += 1
     volumes[volume]?.existence = exists ? .certain : .none
     readers = []
   }

@@ -53,6 +53,9 @@ struct SectorHistory: Hashable {
   /// Nothing is left for a flush to do.
   var isDurable: Bool { versions.allSatisfy(\.isDurable) }
 
+  /// Everything that was ever issued is answered and zeros.
+  var isZerosForSure: Bool { versions.allSatisfy { $0.content == 0 && $0.answered != nil } }
+
   /// Forgets versions that no reader and no crash can see any more.
   mutating func prune(oldestReader: UInt64) {
     versions = remaining { $0.isDurable && ($0.answered ?? .max) < oldestReader }

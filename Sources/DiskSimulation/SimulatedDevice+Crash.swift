@@ -13,11 +13,18 @@ extension SimulatedDevice {
       UnflushedWrite(
         device: device, sequence: $0.sequence, offset: DeviceByteOffset($0.offset),
         length: $0.length, atoms: atoms(of: $0.length), isCompleted: $0.completion > 0,
-        isPunch: $0.bytes == nil)
+        isPunch: $0.isPunch)
     }
   }
 
-  private var pendingWrites: [PendingWrite] { state.unflushed + state.late + state.inFlight }
+  /// In the order of `unflushedWrites`.
+  public var pendingWrites: [PendingWrite] { state.unflushed + state.late + state.inFlight }
+  /// Those of them that have not completed.
+  public var writesInFlight: [PendingWrite] { state.inFlight }
+  /// What survives a power cut that keeps nothing more.
+  public var durableContents: SparseBytes { state.durable }
+  /// What reads see.
+  public var visibleContents: SparseBytes { state.visible }
 
   /// The power goes: keeps what `chooser` says of the unflushed writes, forgets the rest.
   public func powerCut(choosing chooser: inout some CrashChooser) {

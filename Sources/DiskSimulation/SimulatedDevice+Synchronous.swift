@@ -15,6 +15,18 @@ extension SimulatedDevice {
       throw failure(.read, errno)
     default: unsafe state.visible.read(at: offset.bytes, into: buffer)
     }
+    if notesPagesRead { notePagesRead(at: offset.bytes, count: buffer.count) }
+  }
+
+  /// Notes what a synchronous read saw.
+  private func notePagesRead(at offset: UInt64, count: Int) {
+    SparseBytes.forEachPiece(at: offset, count: count) { page, _, _, _ in
+      guard let stored = state.visible[page] else {
+        zeroPagesRead.insert(page)
+        return
+      }
+      if stored.isHostData { hasReadHostData = true }
+    }
   }
 
   public func write(at offset: DeviceByteOffset, from buffer: UnsafeRawBufferPointer)
@@ -25,7 +37,7 @@ extension SimulatedDevice {
     guard crashPoint.admit() else {
       // The one write that the crash interrupts has reached the device; after it, nothing does.
       if crashPoint.interrupt() {
-        _ = unsafe submitWrite(at: offset, length: buffer.count, bytes: [UInt8](buffer))
+        _ = unsafe submitWrite(at: offset, length: buffer.count, bytes: buffer)
       }
       throw failure(.write, SimulatedErrno.inputOutput)
     }
@@ -33,7 +45,7 @@ extension SimulatedDevice {
     if case .error(let errno) = effect, SimulatedErrno.changesNothing(errno) {
       throw failure(.write, errno)
     }
-    let sequence = unsafe submitWrite(at: offset, length: buffer.count, bytes: [UInt8](buffer))
+    let sequence = unsafe submitWrite(at: offset, length: buffer.count, bytes: buffer)
     switch effect {
     case .error(let errno):
       completeWrite(sequence, fate: .prefix(atoms: atoms(of: buffer.count) / 2))

@@ -1,4 +1,3 @@
-import Glibc
 public import BlockIO
 public import StorageUnits
 
@@ -28,6 +27,13 @@ public final class SimulatedDevice: SynchronousDevice {
   /// Called before each synchronous operation, with its offset and length in bytes.
   public var atSynchronousCall: (IOCommand.Operation, DeviceByteOffset, Int) -> Void = { _, _, _ in
   }
+
+  /// Whether synchronous reads are noted in the two that follow.
+  public var notesPagesRead = false
+  /// Pages that synchronous reads found to be zeros.
+  public internal(set) var zeroPagesRead: Set<UInt64> = []
+  /// A synchronous read has seen a page that hosts wrote.
+  public internal(set) var hasReadHostData = false
 
   var state = State()
   private var faults: [ArmedFault] = []
@@ -63,6 +69,17 @@ public final class SimulatedDevice: SynchronousDevice {
     self.name = name
     self.sizeBytes = sizeBytes
     self.logicalBlockBytes = logicalBlockBytes
+  }
+
+  /// A device that holds `contents`, durably.
+  public init(
+    name: String, sizeBytes: UInt64, logicalBlockBytes: Int, contents: SparseBytes
+  ) {
+    self.name = name
+    self.sizeBytes = sizeBytes
+    self.logicalBlockBytes = logicalBlockBytes
+    state.durable = contents
+    state.visible = contents
   }
 
   /// A device with the same contents and the same volatile writes, without faults and counts.
@@ -168,10 +185,12 @@ public final class SimulatedDevice: SynchronousDevice {
   // MARK: Writes
 
   /// Takes a write (`bytes` nil: zeros) into flight; returns its sequence.
-  func submitWrite(at offset: DeviceByteOffset, length: Int, bytes: [UInt8]?) -> UInt64 {
+  func submitWrite(
+    at offset: DeviceByteOffset, length: Int, bytes: UnsafeRawBufferPointer?
+  ) -> UInt64 {
     state.submissions += 1
     state.inFlight.append(
-      PendingWrite(
+      unsafe PendingWrite(
         sequence: state.submissions, offset: offset.bytes, length: length, bytes: bytes))
     return state.submissions
   }
@@ -195,8 +214,7 @@ public final class SimulatedDevice: SynchronousDevice {
     guard offset >= 0, contains(DeviceByteOffset(UInt64(offset)), length: write.length) else {
       return
     }
-    var moved = PendingWrite(
-      sequence: write.sequence, offset: UInt64(offset), length: write.length, bytes: write.bytes)
+    var moved = PendingWrite(write, movedTo: UInt64(offset))
     moved.completion = state.completions
     if fate != .whole {
       moved.replacedSectors = Self.sectors(of: moved, notKeptBy: fate, atomBytes: logicalBlockBytes)
@@ -276,12 +294,9 @@ public final class SimulatedDevice: SynchronousDevice {
 extension SimulatedDevice {
   /// Whether the bytes captured for a write in flight are no longer those of its buffer.
   func isInFlight(_ sequence: UInt64, differsFrom buffer: UnsafeMutableRawBufferPointer) -> Bool {
-    guard let write = state.inFlight.first(where: { $0.sequence == sequence }),
-      let captured = write.bytes
-    else { return false }
-    return unsafe captured.withUnsafeBytes {
-      guard let a = $0.baseAddress, let b = buffer.baseAddress else { return false }
-      return unsafe memcmp(a, b, captured.count) != 0
+    guard let write = state.inFlight.first(where: { $0.sequence == sequence }) else {
+      return false
     }
+    return unsafe write.differs(from: buffer)
   }
 }

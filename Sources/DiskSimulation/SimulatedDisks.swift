@@ -79,10 +79,11 @@ import StorageUnits
     case .write where !isOutside:
       noteOverlap(command, on: device)
       ticket = unsafe device.submitWrite(
-        at: command.offset, length: command.length, bytes: [UInt8](bytes(of: command)))
+        at: command.offset, length: command.length,
+        bytes: UnsafeRawBufferPointer(bytes(of: command)))
     case .punchHole where !isOutside:
       noteOverlap(command, on: device)
-      ticket = device.submitWrite(at: command.offset, length: command.length, bytes: nil)
+      ticket = unsafe device.submitWrite(at: command.offset, length: command.length, bytes: nil)
     case .flush: ticket = device.flushSample
     case .read:
       unsafe bytes(of: command).initializeMemory(as: UInt8.self, repeating: 0xDB)
@@ -153,7 +154,7 @@ import StorageUnits
       device.completeWrite(entry.ticket, fate: .prefix(atoms: count / device.logicalBlockBytes))
       rest.ticket = unsafe device.submitWrite(
         at: rest.command.offset, length: rest.command.length,
-        bytes: [UInt8](bytes(of: rest.command)))
+        bytes: UnsafeRawBufferPointer(bytes(of: rest.command)))
     case .flush, .reserveSpace, .punchHole: return false
     }
     commands.append(rest)

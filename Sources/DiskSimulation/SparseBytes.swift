@@ -1,11 +1,42 @@
-/// The contents of a device: pages of 4 KiB that were written, zeros elsewhere. A value: copies
-/// share pages until one of them changes.
-@safe struct SparseBytes {
-  static let pageBytes = 4096
-  private var pages: [UInt64: [UInt8]] = [:]
+/// The contents of a device: pages of 4 KiB that hold anything, zeros elsewhere. A value: copies
+/// share pages.
+@safe public struct SparseBytes: Sendable {
+  static let pageBytes = StoredPage.byteCount
+  private var pages: [UInt64: StoredPage] = [:]
+  /// Tells contents apart: equal for equal ones, and different for different ones but for an
+  /// accident of 1 in 2⁶⁴.
+  public private(set) var fingerprint: UInt64 = 0
+  /// The same of the pages alone that are not `isHostData`: everything that a start can read.
+  public private(set) var tableFingerprint: UInt64 = 0
+
+  public init() {}
 
   /// Pages that hold anything.
-  var pageCount: Int { pages.count }
+  public var pageCount: Int { pages.count }
+
+  /// What a page adds to `fingerprint`.
+  public static func share(ofPage page: UInt64, _ contents: StoredPage?) -> UInt64 {
+    guard let contents else { return 0 }
+    return SeededRandom.mix(contents.hash ^ SeededRandom.mix(page))
+  }
+
+  /// The page of this number; nil for zeros.
+  public subscript(page: UInt64) -> StoredPage? {
+    get { pages[page] }
+    set {
+      let old: StoredPage?
+      if let newValue {
+        old = pages.updateValue(newValue, forKey: page)
+      } else {
+        old = pages.removeValue(forKey: page)
+      }
+      let oldShare = Self.share(ofPage: page, old)
+      let newShare = Self.share(ofPage: page, newValue)
+      fingerprint = fingerprint &- oldShare &+ newShare
+      if old?.isHostData == false { tableFingerprint &-= oldShare }
+      if newValue?.isHostData == false { tableFingerprint &+= newShare }
+    }
+  }
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) {
     Self.forEachPiece(at: offset, count: buffer.count) { page, inPage, at, count in
@@ -14,9 +45,7 @@
         unsafe target.initializeMemory(as: UInt8.self, repeating: 0)
         return
       }
-      unsafe source.withUnsafeBytes {
-        unsafe target.copyMemory(from: .init(rebasing: $0[inPage..<inPage + count]))
-      }
+      unsafe target.copyMemory(from: .init(rebasing: source.bytes[inPage..<inPage + count]))
     }
   }
 
@@ -24,35 +53,32 @@
     Self.forEachPiece(at: offset, count: buffer.count) { page, inPage, at, count in
       let source = unsafe UnsafeRawBufferPointer(rebasing: buffer[at..<at + count])
       if count == Self.pageBytes {
-        pages[page] = unsafe [UInt8](source)
+        self[page] = unsafe StoredPage.make(source)
         return
       }
-      unsafe pages[page, default: [UInt8](repeating: 0, count: Self.pageBytes)]
-        .withUnsafeMutableBytes {
-          unsafe UnsafeMutableRawBufferPointer(rebasing: $0[inPage..<inPage + count])
-            .copyMemory(from: source)
-        }
+      self[page] = unsafe StoredPage.changing(pages[page]) {
+        unsafe UnsafeMutableRawBufferPointer(rebasing: $0[inPage..<inPage + count])
+          .copyMemory(from: source)
+      }
     }
   }
 
   mutating func zero(at offset: UInt64, count: Int) {
     Self.forEachPiece(at: offset, count: count) { page, inPage, _, count in
-      if count == Self.pageBytes {
-        pages[page] = nil
-        return
-      }
-      guard pages[page] != nil else { return }
-      for i in inPage..<inPage + count { pages[page]?[i] = 0 }
+      guard let old = pages[page] else { return }
+      self[page] =
+        count == Self.pageBytes
+        ? nil : StoredPage.mixing(old, nil, inPage..<inPage + count)
     }
   }
 
   mutating func flipBit(at offset: UInt64, bit: Int) {
     let page = offset / UInt64(Self.pageBytes)
     let inPage = Int(offset % UInt64(Self.pageBytes))
-    pages[page, default: [UInt8](repeating: 0, count: Self.pageBytes)][inPage] ^= 1 << UInt8(bit)
+    self[page] = unsafe StoredPage.changing(pages[page]) { unsafe $0[inPage] ^= 1 << UInt8(bit) }
   }
 
-  private static func forEachPiece(
+  static func forEachPiece(
     at offset: UInt64, count: Int,
     _ body: (_ page: UInt64, _ inPage: Int, _ at: Int, _ count: Int) -> Void
   ) {

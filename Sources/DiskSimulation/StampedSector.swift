@@ -40,6 +40,11 @@ public struct StampedSector: Hashable, Sendable {
     }
   }
 
+  /// Whether a sector begins as stamps do.
+  static func hasMagic(_ buffer: UnsafeRawBufferPointer) -> Bool {
+    UInt64(littleEndian: unsafe buffer.loadUnaligned(as: UInt64.self)) == magic
+  }
+
   /// What 512 bytes are.
   public static func read(_ buffer: UnsafeRawBufferPointer) -> SectorContents {
     func load(_ i: Int) -> UInt64 {
