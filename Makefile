@@ -4,8 +4,8 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench asan tsan fuzz torture simulate fail-io \
-  clean
+.PHONY: help run build test check format lint tidy bench prove asan tsan fuzz torture simulate \
+  fail-io clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
@@ -39,6 +39,11 @@ bench: ## compare with qemu-nbd and nbdkit; ARGS="--rounds 5 --json FILE"
 	@Scripts/install-packages.sh test
 	swift build -c release --product lamina --scratch-path .build-bench
 	@Benchmarks/run.sh "$$(swift build -c release --scratch-path .build-bench --show-bin-path)/lamina" $(ARGS)
+
+prove: ## explore every crash state within bounds; ARGS="--operations 4 --torn 2 --state FILE"
+	@Scripts/install-packages.sh run
+	swift build $(FLAGS) --product lamina-prove
+	"$$(swift build $(FLAGS) --show-bin-path)/lamina-prove" explore $(ARGS)
 
 asan: ## every test under the address sanitizer
 	$(SANITIZE) --sanitize address --scratch-path .build-asan $(if $(FILTER),--filter '$(FILTER)')

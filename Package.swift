@@ -136,6 +136,9 @@ let package = Package(
       ]),
     tests(
       "NBDTargetTests", ["NBDTarget", "BlockExport", "StorageUnits", "CAllocationCounter"]),
+    tests(
+      "CrashExplorationTests",
+      ["CrashExploration", "VolumeEngine", "DiskSimulation", "BlockIO", "StorageUnits"]),
     tests("DiskSimulationTests", ["DiskSimulation", "BlockIO", "StorageUnits"]),
     tests(
       "PoolInspectionTests",

@@ -5,5 +5,5 @@ import ArgumentParser
   static let configuration = CommandConfiguration(
     commandName: "lamina-prove",
     abstract: "Tries Lamina's crash safety on simulated devices.",
-    subcommands: [SimulateCommand.self, FailIOCommand.self])
+    subcommands: [ExploreCommand.self, SimulateCommand.self, FailIOCommand.self])
 }

@@ -13,6 +13,8 @@ public import VolumeEngine
   public let report: PoolOpening.Report
   /// For looking at; the engine alone changes it.
   public let pool: Pool
+  /// The index of each device, in the order of the media.
+  public let indices: [DeviceIndex]
   public private(set) var clock = SimulatedClock(
     now: MonotonicTime(nanoseconds: 1_000_000_000))
   /// In which order commands in flight complete.
@@ -27,7 +29,7 @@ public import VolumeEngine
   public var managementAnswered: (ManagementAnswer) -> Void = { _ in }
 
   private let tailMemory: UnsafeMutableRawBufferPointer
-  private let boot: UInt64
+  public let boot: UInt64
 
   public enum CompletionOrder: String, CaseIterable, Hashable, Sendable {
     /// Drawn from the seed; a few are laggards.
@@ -39,16 +41,19 @@ public import VolumeEngine
   }
 
   /// Opens the pool on `media`, whose devices it uses and changes from then on. `crashAfter`: the
-  /// start is interrupted after so many I/Os.
+  /// start is interrupted after so many I/Os. `watch` is called before each I/O of the start and
+  /// when all have ended.
   public init(
     _ media: SimulatedMedia, seed: UInt64, settings: ServerSettings = .roomy,
-    crashAfter limit: Int? = nil
+    crashAfter limit: Int? = nil, watching watch: ((SimulatedDisks) -> Void)? = nil
   ) throws(PoolOpeningError) {
     disks = SimulatedDisks(devices: media.devices, seed: seed)
     boot = media.boot
     unsafe tailMemory = .allocate(byteCount: media.tail.count, alignment: 4096)
     unsafe tailMemory.copyBytes(from: media.tail)
     disks.crashPoint.limit = limit
+    let disks = disks
+    if let watch { disks.crashPoint.beforeEvent = { [unowned disks] in watch(disks) } }
     let bootID = StorageUUID(high: 0xB007, low: media.boot)
     let opened: PoolOpening.Opened
     do throws(PoolOpeningError) {
@@ -63,8 +68,11 @@ public import VolumeEngine
       throw error
     }
     disks.crashPoint.limit = nil
+    disks.crashPoint.beforeEvent = nil
+    watch?(disks)
     report = opened.report
     pool = opened.pool
+    indices = opened.indices
     let tail = unsafe TailRing(
       memory: tailMemory, pool: opened.pool.uuid, logGeneration: opened.journal.logGeneration,
       bootID: bootID)
@@ -76,9 +84,11 @@ public import VolumeEngine
 
   /// A copy of everything that would outlive the server if it ended now.
   public func media() -> SimulatedMedia {
-    SimulatedMedia(
-      devices: disks.devices.map { $0.fork() }, tail: unsafe [UInt8](tailMemory), boot: boot)
+    SimulatedMedia(devices: disks.devices.map { $0.fork() }, tail: tailBytes, boot: boot)
   }
+
+  /// The bytes of the tail now.
+  public var tailBytes: [UInt8] { unsafe [UInt8](tailMemory) }
 
   // MARK: Driving
 

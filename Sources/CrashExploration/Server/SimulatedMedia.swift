@@ -29,6 +29,11 @@ public struct SimulatedMedia {
     public var recordBytes = 16 << 10
 
     public init() {}
+
+    /// A tail in which nothing was written yet.
+    public var emptyTail: [UInt8] {
+      [UInt8](repeating: 0, count: TailRing.bytes(forRecordBytes: recordBytes))
+    }
   }
 
   /// A new, empty pool.
@@ -46,9 +51,7 @@ public struct SimulatedMedia {
           segmentBytes: options.segmentBytes, journalBlocks: options.journalBlocks),
         allocationRunExtents: options.allocationRunExtents, logNonce: 5,
         opening: Opening(host: "test", process: 1, at: 1)))
-    let tailBytes = TailRing.bytes(forRecordBytes: options.recordBytes)
-    return SimulatedMedia(
-      devices: devices, tail: [UInt8](repeating: 0, count: tailBytes), boot: 1)
+    return SimulatedMedia(devices: devices, tail: options.emptyTail, boot: 1)
   }
 
   /// The same media once more, to be tried another way.

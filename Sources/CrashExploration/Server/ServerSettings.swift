@@ -34,3 +34,22 @@ public struct ServerSettings: Hashable, Sendable {
       recordBytes: 16 << 10, engine: engine)
   }()
 }
+
+extension ServerSettings {
+  /// As little memory as a server on a tiny pool can do with: starts are fast.
+  public static let tiny: ServerSettings = {
+    var settings = roomy
+    settings.bounds = PoolBounds(
+      nodeCacheBytes: 512 << 10, dirtyNodeBytes: 128 << 10, countDeltaBytes: 64 << 10)
+    settings.recordBytes = 4320
+    settings.engine.requestSlots = 8
+    settings.engine.parkedRequests = 2
+    settings.engine.commandSlots = 256
+    settings.engine.bounceExtents = 2
+    settings.engine.nodeLoads = 2
+    settings.engine.stagingBuffers = 2
+    settings.engine.stagingBytes = 16 << 10
+    settings.engine.growsAhead = false
+    return settings
+  }()
+}

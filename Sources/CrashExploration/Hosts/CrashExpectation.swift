@@ -23,10 +23,12 @@ public struct CrashExpectation {
   }
 
   /// The parts of a volume that histories touch, in sectors of 512 bytes.
-  public static func windows(sizeBytes: UInt64) -> [Range<UInt64>] {
+  public static func windows(sizeBytes: UInt64, longest: UInt64 = 1000) -> [Range<UInt64>] {
     let sectors = sizeBytes / 512
     guard sectors > 4096 else { return [0..<sectors] }
-    return [0, 168 * 128 - 40, 3000 * 128, sectors - 300].map { $0..<min($0 + 1000, sectors) }
+    return [0, 168 * 128 - 40, 3000 * 128, sectors - 300].filter { $0 < sectors }.map {
+      $0..<min($0 + longest, sectors)
+    }
   }
 
   /// Compares a server that has recovered with what must be there, and takes what was found as

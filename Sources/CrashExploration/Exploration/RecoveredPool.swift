@@ -1,0 +1,220 @@
+import BlockExport
+import DiskFormat
+import DiskSimulation
+import PoolCore
+import PoolInspection
+import StorageUnits
+import VolumeEngine
+
+/// What a start made of a crash state: which volumes there are and where each of their blocks lies.
+///
+/// A start reads tables alone, never what hosts wrote, and this is checked (`isShareable`). So two
+/// crash states that agree in all tables are recovered to the same maps, and what their volumes
+/// hold is told by looking up those places in the one and in the other.
+struct RecoveredPool {
+  var volumes: [Volume] = []
+  /// What is wrong with the pool, whatever its volumes hold.
+  var problems: [String] = []
+  /// The start and the inspections read nothing that hosts wrote: the result holds for every state
+  /// with the same tables whose pages `zeroPages` are zeros.
+  var isShareable = false
+  var zeroPages: [[UInt64]] = []
+
+  /// Of a large volume, so many sectors are looked at in each of a few places: those that hosts
+  /// write in an exploration.
+  private static let windowSectors: UInt64 = 128
+
+  struct Volume: Equatable {
+    var id: VolumeID
+    var name: String
+    var sizeBytes: UInt64
+    /// Where the blocks lie that do not read as zeros, in order.
+    var mapped: [MappedBlock] = []
+  }
+  struct MappedBlock: Equatable {
+    var block: Int
+    /// The position of the device, and the page on it.
+    var device: Int
+    var page: UInt64
+  }
+
+  /// Takes down what `server`, which has just recovered from `crashed`, has. Every block is read
+  /// through the engine as well.
+  mutating func take(_ server: SimulatedServer, crashed: [SparseBytes]) {
+    for name in server.engine.exportNames() {
+      guard let export = server.engine.export(named: name),
+        let slot = server.pool.volume(export.volume)
+      else {
+        problems.append("volume \(name) cannot be found")
+        continue
+      }
+      var volume = Volume(id: export.volume, name: name, sizeBytes: export.sizeBytes)
+      for window in CrashExpectation.windows(
+        sizeBytes: export.sizeBytes, longest: Self.windowSectors)
+      {
+        take(window, of: &volume, slot, server, crashed)
+      }
+      volumes.append(volume)
+    }
+  }
+
+  /// Takes down the blocks that lie wholly in a range of sectors, or at the volume's end.
+  private mutating func take(
+    _ window: Range<UInt64>, of volume: inout Volume, _ slot: VolumeSlot,
+    _ server: SimulatedServer, _ crashed: [SparseBytes]
+  ) {
+    let first = Int((window.lowerBound + 7) / 8)
+    let isLast = window.upperBound * 512 == volume.sizeBytes
+    let end = Int(isLast ? (window.upperBound + 7) / 8 : window.upperBound / 8)
+    guard first < end else { return }
+    let sectors = UInt64(first) * 8..<min(UInt64(end) * 8, volume.sizeBytes / 512)
+    guard let bytes = server.read(volume.id, sectors: sectors) else {
+      problems.append("volume \(volume.name) cannot be read")
+      return
+    }
+    for block in first..<end {
+      let extent = VirtualExtent(index: UInt64(block / StorageSizes.blocksPerExtent))
+      guard case .entry(let entry) = server.pool.lookup(slot, extent) else {
+        problems.append("the map of volume \(volume.name) is not in memory after it was read")
+        return
+      }
+      if let mapped = Self.place(of: block, entry, server) { volume.mapped.append(mapped) }
+    }
+    compare(bytes, from: first, with: volume, crashed)
+  }
+
+  private static func place(
+    of block: Int, _ entry: MapEntry, _ server: SimulatedServer
+  ) -> MappedBlock? {
+    let inExtent = block % StorageSizes.blocksPerExtent
+    let layer =
+      entry.upper.mask.contains(inExtent)
+      ? entry.upper : entry.lower.mask.contains(inExtent) ? entry.lower : nil
+    guard let layer else { return nil }
+    let place = server.pool.place(of: layer.address(ofBlock: inExtent))
+    guard let device = server.indices.firstIndex(of: place.device) else {
+      preconditionFailure("a place is on a device of the pool")
+    }
+    return MappedBlock(block: block, device: device, page: place.block)
+  }
+
+  /// What the engine read must be what lies at the places in the crash state: recovery does not
+  /// write there.
+  private mutating func compare(
+    _ bytes: [UInt8], from first: Int, with volume: Volume, _ crashed: [SparseBytes]
+  ) {
+    let end = first + (bytes.count + 4095) / 4096
+    var next = volume.mapped.firstIndex { $0.block >= first } ?? volume.mapped.endIndex
+    for block in first..<end {
+      var stored: StoredPage?
+      if next < volume.mapped.endIndex, volume.mapped[next].block == block {
+        stored = crashed[volume.mapped[next].device][volume.mapped[next].page]
+        next += 1
+      }
+      let start = (block - first) * 4096
+      let count = min(4096, bytes.count - start)
+      let isSame = unsafe bytes.withUnsafeBytes {
+        unsafe StoredPage.matches(
+          stored, UnsafeRawBufferPointer(rebasing: $0[start..<start + count]))
+      }
+      if !isSame {
+        problems.append("volume \(volume.name) block \(block): not read from where the map says")
+        return
+      }
+    }
+  }
+
+  // MARK: Judging
+
+  /// What is wrong with a state whose pages `contents` gives; adds what its volumes hold to
+  /// `fingerprint`.
+  func violations(
+    of expected: RecoverableState, _ fingerprint: inout UInt64,
+    contents: (_ device: Int, _ page: UInt64) -> StoredPage?
+  ) -> [String] {
+    var found: [String] = []
+    var known = 0
+    for volume in expected.volumes {
+      guard let there = volumes.first(where: { $0.id == volume.id && $0.name == volume.name })
+      else {
+        if volume.isCertain { found.append("volume \(volume.name) is lost") }
+        continue
+      }
+      known += 1
+      if there.sizeBytes != volume.sizeBytes {
+        found.append("volume \(volume.name) has the wrong size")
+        continue
+      }
+      check(there, volume.blocks, &found, &fingerprint, contents)
+    }
+    for creation in expected.creations {
+      guard let there = volumes.first(where: { $0.name == creation.name }) else { continue }
+      known += 1
+      if there.sizeBytes != creation.sizeBytes {
+        found.append("volume \(creation.name) has the wrong size")
+      }
+      check(there, [], &found, &fingerprint, contents)
+    }
+    if known != volumes.count {
+      found.append("there are \(volumes.count) volumes, of which \(known) should be there")
+    }
+    return found
+  }
+
+  /// Goes through the blocks that are mapped and those of which something is expected, in order.
+  private func check(
+    _ volume: Volume, _ expected: [RecoverableState.Block], _ found: inout [String],
+    _ fingerprint: inout UInt64, _ contents: (_ device: Int, _ page: UInt64) -> StoredPage?
+  ) {
+    fingerprint = SeededRandom.mix(fingerprint ^ volume.id.number)
+    var m = 0
+    var e = 0
+    while m < volume.mapped.count || e < expected.count {
+      let mappedBlock = m < volume.mapped.count ? volume.mapped[m].block : .max
+      let expectedBlock = e < expected.count ? expected[e].block : .max
+      let block = min(mappedBlock, expectedBlock)
+      var page: StoredPage?
+      if mappedBlock == block {
+        page = contents(volume.mapped[m].device, volume.mapped[m].page)
+        m += 1
+      }
+      var allowed: [[UInt64]]?
+      if expectedBlock == block {
+        allowed = expected[e].sectors
+        e += 1
+      }
+      if let page { fingerprint &+= SeededRandom.mix(page.hash ^ UInt64(block)) }
+      if let problem = Self.problem(volume, block, page, allowed) { found.append(problem) }
+    }
+  }
+
+  private static func problem(
+    _ volume: Volume, _ block: Int, _ page: StoredPage?, _ allowed: [[UInt64]]?
+  ) -> String? {
+    if page == nil && allowed == nil { return nil }
+    for sector in 0..<StoredPage.sectorCount {
+      let number = UInt64(block * StoredPage.sectorCount + sector)
+      if number * 512 >= volume.sizeBytes { break }
+      let version = version(page, sector, number, volume.id)
+      if let version, allowed?[sector].contains(version) ?? (version == 0) { continue }
+      let what = page.map { $0.sectors.isEmpty ? "garbage" : "\($0.sectors[sector])" } ?? "zeros"
+      return "volume \(volume.id.number) sector \(number): found \(what), "
+        + "allowed \(allowed?[sector] ?? [0])"
+    }
+    return nil
+  }
+
+  /// The version that a sector holds, 0 for zeros; nil if it is not this volume's and sector's.
+  private static func version(
+    _ page: StoredPage?, _ sector: Int, _ number: UInt64, _ volume: VolumeID
+  ) -> UInt64? {
+    guard let page else { return 0 }
+    guard !page.sectors.isEmpty else { return nil }
+    switch page.sectors[sector] {
+    case .zeros: return 0
+    case .stamped(let stamp):
+      return stamp.volume == volume && stamp.sector == number ? stamp.version : nil
+    case .garbage: return nil
+    }
+  }
+}
