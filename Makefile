@@ -4,7 +4,7 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench prove asan tsan fuzz torture simulate \
+.PHONY: help run build test check format lint tidy bench prove mutate asan tsan fuzz torture simulate \
   fail-io clean
 
 help: ## list these targets
@@ -45,6 +45,10 @@ prove: ## explore every crash state within bounds; ARGS="--operations 4 --torn 2
 	swift build $(FLAGS) --product lamina-prove
 	"$$(swift build $(FLAGS) --show-bin-path)/lamina-prove" explore $(ARGS)
 
+mutate: ## make one mistake after the other and see that the harness catches it; ARGS="--only NAME"
+	@Scripts/install-packages.sh run
+	@Scripts/mutate.py $(ARGS)
+
 asan: ## every test under the address sanitizer
 	$(SANITIZE) --sanitize address --scratch-path .build-asan $(if $(FILTER),--filter '$(FILTER)')
 
@@ -75,4 +79,4 @@ fail-io: ## fail every I/O of short histories, in every way that it can
 	@"$$(swift build $(FLAGS) --show-bin-path)/lamina-prove" fail-io $(ARGS)
 
 clean: ## remove every build folder
-	rm -rf .build .build-asan .build-tsan .build-bench .build-fuzz
+	rm -rf .build .build-asan .build-tsan .build-bench .build-mutate .build-fuzz
