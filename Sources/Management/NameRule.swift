@@ -59,6 +59,23 @@ public struct PoolName: Hashable, Sendable, CustomStringConvertible {
   public var description: String { text }
 }
 
+extension PoolName {
+  /// The pool of an object as a person names it, and what follows the one '/'. Throws
+  /// `invalidName`.
+  static func split(
+    _ text: String, of kind: ManagementObject.Kind, form: String, example: String
+  ) throws(ManagementError) -> (pool: PoolName, name: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2 else {
+      throw ManagementError(
+        .invalidName, "'\(text)' does not name a \(kind.rawValue)",
+        cause: parts.count == 1 ? "The name of its pool is missing." : "It has more than one '/'.",
+        correction: "Write \(form), as in '\(example)'.", objects: [ManagementObject(kind, text)])
+    }
+    return (try PoolName(String(parts[0])), String(parts[1]))
+  }
+}
+
 /// The name of a volume inside its pool, which keeps `NameRule`.
 public struct VolumeName: Hashable, Sendable, CustomStringConvertible {
   public let text: String

@@ -44,15 +44,10 @@ public struct SnapshotReference: Hashable, Sendable, CustomStringConvertible {
 
   /// Throws `invalidName`.
   public init(_ text: String) throws(ManagementError) {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2 else {
-      throw ManagementError(
-        .invalidName, "'\(text)' does not name a snapshot",
-        cause: parts.count == 1 ? "The name of its pool is missing." : "It has more than one '/'.",
-        correction: "Write POOL/VOLUME@SNAPSHOT, as in 'lamina snapshot create demo/disk@monday'.",
-        objects: [ManagementObject(.snapshot, text)])
-    }
-    self.init(pool: try PoolName(String(parts[0])), snapshot: try SnapshotName(String(parts[1])))
+    let (pool, name) = try PoolName.split(
+      text, of: .snapshot, form: "POOL/VOLUME@SNAPSHOT",
+      example: "lamina snapshot create demo/disk@monday")
+    self.init(pool: pool, snapshot: try SnapshotName(name))
   }
 
   public var description: String { "\(pool)/\(snapshot)" }

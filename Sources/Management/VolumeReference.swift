@@ -18,15 +18,9 @@ public struct VolumeReference: Hashable, Sendable, CustomStringConvertible {
         correction: "Name the volume itself: POOL/VOLUME.",
         objects: [ManagementObject(.volume, text)])
     }
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2 else {
-      throw ManagementError(
-        .invalidName, "'\(text)' does not name a volume",
-        cause: parts.count == 1 ? "The name of its pool is missing." : "It has more than one '/'.",
-        correction: "Write POOL/VOLUME, as in 'lamina volume show demo/disk1'.",
-        objects: [ManagementObject(.volume, text)])
-    }
-    self.init(pool: try PoolName(String(parts[0])), volume: try VolumeName(String(parts[1])))
+    let (pool, name) = try PoolName.split(
+      text, of: .volume, form: "POOL/VOLUME", example: "lamina volume show demo/disk1")
+    self.init(pool: pool, volume: try VolumeName(name))
   }
 
   public var description: String { "\(pool)/\(volume)" }

@@ -45,20 +45,11 @@ extension Pool {
   /// Blocks that a checkpoint cut now would need, at the most; one of them is in its hand while it
   /// looks whether there is another node to write.
   private var nodesToWrite: Int {
-    let doomedLeaves = isDoomedDirty ? max(doomedTree.leafCount, doomedLeafCount) : 0
-    return cache.dirtyCount + dataSpace.touched.count + 1
+    cache.dirtyCount + dataSpace.touched.count + 1
       + catalogue.nodesToWrite(
         changedLeaves: volumes.dirtyLeaves.count, highestLeaf: volumes.highestLeaf)
-      + doomedTree.nodesToWrite(
-        changedLeaves: doomedLeaves, highestLeaf: UInt64(max(1, doomedLeaves) - 1))
-      + versionNodesToWrite
-  }
-
-  private var versionNodesToWrite: Int {
-    guard versions.isDirty else { return 0 }
-    let leaves = max(versionTree.leafCount, versions.leafCount)
-    return versionTree.nodesToWrite(
-      changedLeaves: leaves, highestLeaf: UInt64(max(1, leaves) - 1))
+      + (isDoomedDirty ? doomedTree.nodesToWrite(ofListWithLeaves: doomedLeafCount) : 0)
+      + (versions.isDirty ? versionTree.nodesToWrite(ofListWithLeaves: versions.leafCount) : 0)
   }
 
   private var doomedLeafCount: Int {
@@ -104,17 +95,12 @@ extension Pool {
     for leaf in leaves { catalogue.grow(toHold: leaf) }
     var doomedLeaves: Set<UInt64> = []
     if isDoomedDirty {
-      let old = doomedTree.leafCount
-      let new = doomedLeafCount
-      doomedLeaves = Set((0..<UInt64(max(old, new))))
-      if new > 0 { doomedTree.grow(toHold: UInt64(new - 1)) }
+      doomedLeaves = doomedTree.fitList(leaves: doomedLeafCount)
       isDoomedDirty = false
     }
     var versionLeaves: Set<UInt64> = []
     if versions.isDirty {
-      let new = versions.leafCount
-      versionLeaves = Set(0..<UInt64(max(versionTree.leafCount, new)))
-      if new > 0 { versionTree.grow(toHold: UInt64(new - 1)) }
+      versionLeaves = versionTree.fitList(leaves: versions.leafCount)
       versions.isDirty = false
     }
     dataSpace.beginFreezing()
@@ -285,34 +271,38 @@ extension Pool {
     _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
   ) -> Written {
     guard let (level, key) = progress.doomedWriter.next(in: doomedTree) else { return .end }
-    if level == 0 {
-      let first = Int(key) * FormatConstants.doomedPerLeaf
-      guard first < progress.doomed.count else { return removed(&doomedTree, 0, key) }
-      target.clear()
-      let last = min(progress.doomed.count, first + FormatConstants.doomedPerLeaf)
-      for index in first..<last {
-        var entry = progress.doomed[index]
-        entry.root.pointer = cache.resolved(entry.root.pointer)
-        entry.encode(into: target, index: index - first)
-      }
+    return writeList(&doomedTree, level, key, progress.doomed, target, address, progress) {
+      (entry, index) in
+      var entry = entry
+      entry.root.pointer = cache.resolved(entry.root.pointer)
+      entry.encode(into: target, index: index)
     }
-    return write(&doomedTree, level, key, target, address, progress)
   }
 
   private func nextVersionNode(
     _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
   ) -> Written {
     guard let (level, key) = progress.versionWriter.next(in: versionTree) else { return .end }
+    return writeList(&versionTree, level, key, progress.versions, target, address, progress) {
+      $0.encode(into: target, index: $1)
+    }
+  }
+
+  /// A node of a tree that is a list; `encode` puts an entry into its place in a leaf.
+  private func writeList<Entry>(
+    _ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64, _ entries: [Entry],
+    _ target: NodeImage, _ address: PoolAddress, _ progress: CheckpointProgress,
+    encode: (Entry, Int) -> Void
+  ) -> Written {
     if level == 0 {
-      let first = Int(key) * FormatConstants.versionNodesPerLeaf
-      guard first < progress.versions.count else { return removed(&versionTree, 0, key) }
+      let first = Int(key) * tree.leafCapacity
+      guard first < entries.count else { return removed(&tree, 0, key) }
       target.clear()
-      let last = min(progress.versions.count, first + FormatConstants.versionNodesPerLeaf)
-      for index in first..<last {
-        progress.versions[index].encode(into: target, index: index - first)
+      for index in first..<min(entries.count, first + tree.leafCapacity) {
+        encode(entries[index], index - first)
       }
     }
-    return write(&versionTree, level, key, target, address, progress)
+    return write(&tree, level, key, target, address, progress)
   }
 
   private func removed(_ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64) -> Written {

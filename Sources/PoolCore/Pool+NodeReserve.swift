@@ -24,11 +24,8 @@ extension Pool {
     let versionLeaves = max(versionTree.leafCount, versions.leafCount) + 1
     ownTreeNodes =
       catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
-      + doomedTree.nodesToWrite(
-        changedLeaves: max(doomedLeaves, doomedTree.leafCount),
-        highestLeaf: UInt64(max(doomedLeaves, doomedTree.leafCount) - 1))
-      + versionTree.nodesToWrite(
-        changedLeaves: versionLeaves, highestLeaf: UInt64(versionLeaves - 1))
+      + doomedTree.nodesToWrite(ofListWithLeaves: doomedLeaves)
+      + versionTree.nodesToWrite(ofListWithLeaves: versionLeaves)
   }
 
   /// Blocks beyond the committed ones that a tier must leave: host writes stop first.

@@ -17,8 +17,10 @@ extension PoolInspector {
     }
     report.totals.volumes = volumes.count
     checkNames()
+    let origins = Set(volumes.filter { $0.origin == nil }.map(\.id))
     for volume in volumes {
       checkFields(of: volume, superblock)
+      checkSnapshot(volume, of: origins)
       inspectMap(of: volume, superblock)
     }
   }
@@ -69,7 +71,6 @@ extension PoolInspector {
       find(.shareEpochInFuture(volume.shareEpoch), at: here, volumes: volumes)
     }
     checkBranchPoint(volume.versionNode, at: here, volumes: volumes)
-    checkSnapshot(volume)
     // Bookmarks and holds are kept by trees that version 1 does not have.
     if volume.bookmarkEpoch != .zero {
       find(.unusedField(.bookmarkEpoch), at: here, volumes: volumes)

@@ -32,12 +32,9 @@ extension PoolInspector {
     }
   }
 
-  /// A snapshot belongs to a volume, is read-only, and has its branch point's epoch.
-  func checkSnapshot(_ volume: VolumeRecord) {
-    let here = InspectionPlace.volume(volume.id)
-    guard let origin = volume.origin else { return }
-    if !volumes.contains(where: { $0.id == origin && $0.origin == nil }) {
-      find(.snapshotWithoutVolume(origin), at: here, volumes: [volume.id])
-    }
+  /// A snapshot belongs to a volume; `origins` are those that are none themselves.
+  func checkSnapshot(_ volume: VolumeRecord, of origins: Set<VolumeID>) {
+    guard let origin = volume.origin, !origins.contains(origin) else { return }
+    find(.snapshotWithoutVolume(origin), at: .volume(volume.id), volumes: [volume.id])
   }
 }

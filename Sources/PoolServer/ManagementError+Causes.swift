@@ -98,11 +98,6 @@ extension ManagementError {
         correction: "Use 1 to 127 characters of A-Z a-z 0-9 . _ -")
     case .invalidSize(let bytes):
       self.init(.invalidSize, "volume '\(volume)' cannot have \(bytes) bytes")
-    case .noSpace:
-      self.init(
-        .noSpace, "pool '\(pool)' has no space for the tables of this change",
-        correction: "Delete something, or discard what volumes no longer use.",
-        objects: [ManagementObject(.pool, pool)])
     case .hasSnapshots(let name, let snapshots):
       self.init(
         .volumeInUse, "volume '\(name)' has \(snapshots.count) snapshots",
@@ -110,8 +105,8 @@ extension ManagementError {
         correction: "Delete them first: lamina snapshot delete "
           + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
-    case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
-    case .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf, .tooManyAtOnce,
+    case .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf,
+      .tooManyAtOnce,
       .shareEpochsUsedUp:
       self.init(pool: pool, refusingBranch: error)
     }

@@ -70,6 +70,22 @@ public struct ResidentTree: Sendable {
   }
 }
 
+/// A tree that is a list (doomed trees, branch points) is written wholly wherever it changed.
+extension ResidentTree {
+  /// Makes room for so many leaves; says which a checkpoint writes, those that go included.
+  mutating func fitList(leaves: Int) -> Set<UInt64> {
+    let written = Set(0..<UInt64(max(leafCount, leaves)))
+    if leaves > 0 { grow(toHold: UInt64(leaves - 1)) }
+    return written
+  }
+
+  /// The nodes that a checkpoint writes of a list with so many leaves, at the most.
+  func nodesToWrite(ofListWithLeaves leaves: Int) -> Int {
+    let leaves = max(leafCount, leaves)
+    return nodesToWrite(changedLeaves: leaves, highestLeaf: UInt64(max(1, leaves) - 1))
+  }
+}
+
 /// What a checkpoint writes of a `ResidentTree`: levels upward, keys ascending.
 struct ResidentTreeWriter {
   private(set) var level: UInt8 = 0

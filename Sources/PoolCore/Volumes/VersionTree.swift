@@ -50,8 +50,6 @@ struct VersionTree {
     for epoch in order.reversed() { passOver(epoch) }
   }
 
-  func contains(_ epoch: ShareEpoch) -> Bool { nodes[epoch] != nil }
-
   /// A new branch point; `attach` to it follows.
   mutating func branch(at epoch: ShareEpoch, below parent: ShareEpoch) {
     precondition(order.last.map { $0 < epoch } ?? true, "share epochs only grow")
