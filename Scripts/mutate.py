@@ -29,7 +29,7 @@ FLAGS = ["-c", "release", "--product", "lamina-prove", "--package-path", TREE,
 # Arguments of lamina-prove; each ends with 1 when it has found something. The quick ones first.
 QUICK_FAMILIES = [
     "write-during-barrier", "fua-after-discard", "delete-while-written", "sub-block-writes",
-    "discard-beside-write", "late-write", "late-punch", "reuse-of-freed-space", "old-device",
+    "discard-beside-write", "late-read", "late-write", "late-punch", "reuse-of-freed-space", "old-device",
     "crash-during-start",
 ]
 CATCHERS = [

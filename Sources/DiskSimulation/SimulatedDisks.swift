@@ -59,6 +59,11 @@ import StorageUnits
   /// The operations that are in flight, in order of submission.
   public var inFlight: [IOEvent] { commands.map { event($0.command, .submitted, errno: 0) } }
 
+  /// The place of the first command in flight, in order of submission, that is like this.
+  public func firstInFlight(where isWanted: (IOCommand) -> Bool) -> Int? {
+    commands.firstIndex { isWanted($0.command) }
+  }
+
   // MARK: Submission
 
   /// Takes a command; swallows it if the crash point is reached.

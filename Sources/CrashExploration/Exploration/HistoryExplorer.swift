@@ -90,6 +90,7 @@ final class HistoryExplorer {
       case .settled: server.settle()
       case .after(let completions):
         for _ in 0..<completions where !server.completeOne() { return }
+      case .beforeHostReads: server.settleAllButHostReads()
       }
     }
 

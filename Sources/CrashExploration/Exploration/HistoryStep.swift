@@ -5,6 +5,9 @@ public struct HistoryStep: Sendable, CustomStringConvertible {
     case settled
     /// After so many more I/O completions, while earlier operations may still be on their way.
     case after(completions: Int)
+    /// When everything before it has ended but what hosts read of devices, in families that leave
+    /// that to the last.
+    case beforeHostReads
   }
   public var operation: any HostOperation
   public var timing: Timing
@@ -18,6 +21,7 @@ public struct HistoryStep: Sendable, CustomStringConvertible {
     switch timing {
     case .settled: "\(operation)"
     case .after(let completions): "\(operation) (after \(completions) completions)"
+    case .beforeHostReads: "\(operation) (before reads have ended)"
     }
   }
 

@@ -4,6 +4,6 @@ extension ExplorationFamily {
     everyHistory, reuseOfFreedSpace, latePunch, writeDuringBarrier, checkpointCut,
     fullPoolCheckpoint,
     noSpaceInMapping, fuaAfterDiscard, tornJournal, crashDuringStart, deleteWhileWritten,
-    subBlockWrites, discardBesideWrite, lateWrite, oldDevice,
+    subBlockWrites, discardBesideWrite, lateRead, lateWrite, oldDevice,
   ]
 }

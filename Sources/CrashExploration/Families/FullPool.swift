@@ -2,8 +2,11 @@ import StorageUnits
 
 extension ExplorationFamily {
   /// A volume that holds all of the pool's space, and the two small ones.
-  private static let filledUp: [any HostOperation] = {
-    var operations = twoVolumes
+  private static let filledUp: [any HostOperation] = filledUp(twoVolumes)
+
+  /// The volumes that `operations` make, and a third one that holds all of the space that is left.
+  static func filledUp(_ operations: [any HostOperation]) -> [any HostOperation] {
+    var operations = operations
     operations.append(CreateVolumeOperation(sizeBytes: fillerBytes))
     let filler = VolumeID(3)
     let sectors = UInt64(512 << 10) / 512
@@ -18,11 +21,11 @@ extension ExplorationFamily {
     operations.append(FlushOperation(filler))
     operations.append(CheckpointOperation())
     return operations
-  }()
+  }
   private static let fillerBytes: UInt64 = 32 << 20
 
   /// Starts and deletes of a full pool are long: fewer of them are cut off and lived through.
-  private static let sparingly: @Sendable (inout ExplorationBounds) -> Void = {
+  static let sparingly: @Sendable (inout ExplorationBounds) -> Void = {
     $0.recoveryCrashShare *= 8
     $0.afterlifeShare *= 4
   }

@@ -38,6 +38,8 @@ public import VolumeEngine
     case oldestFirst
     /// The last one submitted first.
     case newestFirst
+    /// In order of submission, but what hosts read after everything else.
+    case hostReadsLast
   }
 
   /// Opens the pool on `media`, whose devices it uses and changes from then on. `crashAfter`: the
@@ -116,6 +118,8 @@ public import VolumeEngine
       case .oldestFirst: disks.inFlightCount > 0 ? disks.complete(at: 0) : nil
       case .newestFirst:
         disks.inFlightCount > 0 ? disks.complete(at: disks.inFlightCount - 1) : nil
+      case .hostReadsLast:
+        disks.inFlightCount > 0 ? disks.complete(at: firstButHostReads ?? 0) : nil
       }
     guard let completion else { return false }
     atEvent()
@@ -123,6 +127,24 @@ public import VolumeEngine
     collect()
     turn()
     return true
+  }
+
+  /// The place of the first command in flight that does not read for a host.
+  private var firstButHostReads: Int? {
+    disks.firstInFlight { engine.purpose(ofCommand: $0.token) != .hostRead }
+  }
+
+  /// What hosts read is in flight.
+  public var hasHostReadsInFlight: Bool {
+    disks.firstInFlight { engine.purpose(ofCommand: $0.token) == .hostRead } != nil
+  }
+
+  /// Runs until nothing but what hosts read is in flight. The order of completion must leave that
+  /// to the last.
+  public func settleAllButHostReads() {
+    precondition(completionOrder == .hostReadsLast)
+    turn()
+    while firstButHostReads != nil, completeOne() {}
   }
 
   public func advance(milliseconds: UInt64) {
