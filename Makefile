@@ -4,7 +4,7 @@
 FLAGS := -c release -Xswiftc -enable-testing
 SANITIZE := SWIFT_BACKTRACE=enable=no swift test --disable-xctest
 
-.PHONY: help run build test check format lint tidy bench prove mutate asan tsan fuzz torture simulate \
+.PHONY: help run build test check format lint tidy bench bench-snapshots prove mutate asan tsan fuzz torture simulate \
   fail-io clean
 
 help: ## list these targets
@@ -38,7 +38,12 @@ tidy: ## refuse what the house style refuses
 bench: ## compare with qemu-nbd and nbdkit; ARGS="--rounds 5 --json FILE"
 	@Scripts/install-packages.sh test
 	swift build -c release --product lamina --scratch-path .build-bench
-	@Benchmarks/run.sh "$$(swift build -c release --scratch-path .build-bench --show-bin-path)/lamina" $(ARGS)
+	@Benchmarks/run.sh compare "$$(swift build -c release --scratch-path .build-bench --show-bin-path)/lamina" $(ARGS)
+
+bench-snapshots: ## what snapshots cost, beside qcow2; ARGS="--only after --json FILE"
+	@Scripts/install-packages.sh test
+	swift build -c release --product lamina --scratch-path .build-bench
+	@Benchmarks/run.sh snapshots "$$(swift build -c release --scratch-path .build-bench --show-bin-path)/lamina" $(ARGS)
 
 prove: ## explore every crash state within bounds; ARGS="--operations 4 --torn 2 --state FILE"
 	@Scripts/install-packages.sh run

@@ -158,7 +158,7 @@ let package = Package(
     tests(
       "ManagementHTTPTests",
       [
-        "ManagementHTTP", "Management", "StorageUnits",
+        "ManagementHTTP", "Management", "StorageUnits", "DiskSimulation",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

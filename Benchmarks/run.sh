@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Builds the load generator and compares: run.sh PATH-OF-LAMINA [ARGUMENTS OF compare.py]
+# Builds the load generator and runs one of the benchmarks:
+# run.sh compare|snapshots PATH-OF-LAMINA [ARGUMENTS OF THE BENCHMARK]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-lamina=$1
-shift
+benchmark=$1
+lamina=$2
+shift 2
 tools=$(dirname "$lamina")
 clang -O2 -Wall -pthread -o "$tools/nbd-load" "$here/nbd-load.c"
-exec /usr/bin/python3 "$here/compare.py" --lamina "$lamina" --load "$tools/nbd-load" "$@"
+exec /usr/bin/python3 "$here/$benchmark.py" --lamina "$lamina" --load "$tools/nbd-load" "$@"

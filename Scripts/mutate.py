@@ -116,7 +116,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="patches whose name contains this")
     parser.add_argument("--start", type=int, default=1, help="begin with this patch's number")
-    parser.add_argument("--limit", type=int, default=400, help="seconds of one catcher")
+    parser.add_argument("--limit", type=int, default=1800,
+                        help="seconds of one catcher: far more than the slowest takes here")
     parser.add_argument("--skip-baseline", action="store_true",
                         help="do not run the catchers without a mistake first")
     parser.add_argument("--json", help="write the table here as well")

@@ -11,7 +11,7 @@ public enum ControlFuzzing {
     guard let kind = bytes.first else { return }
     let body = Array(bytes.dropFirst())
     let text = String(decoding: body, as: UTF8.self)
-    switch kind % 14 {
+    switch kind % 18 {
     case 0: try json(VolumeSpecification.self, body)
     case 1: try json(PoolRecord.self, body)
     case 2: try json(PoolHolder.self, body)
@@ -25,7 +25,11 @@ public enum ControlFuzzing {
     case 10: try again(text, "a device") { (text) throws in try DeviceArgument(text) }
     case 11: try again(text, "a volume") { (text) throws in try VolumeReference(text) }
     case 12: try again(text, "a policy") { (text) throws in try FullPolicy(text) }
-    default: try address(text)
+    case 13: try address(text)
+    case 14: try json(SnapshotSpecification.self, body)
+    case 15: try json(CloneSpecification.self, body)
+    case 16: try json(ImagePinRenewal.self, body)
+    default: try again(text, "a snapshot") { (text) throws in try SnapshotName(text) }
     }
   }
 

@@ -65,6 +65,21 @@ extension ManagementError {
       objects: [ManagementObject(.pool, pool)])
   }
 
+  public static func imagePinned(pool: String) -> ManagementError {
+    ManagementError(
+      .imagePinned, "pool '\(pool)' is being checked already",
+      correction: "Wait for the other check. If it was killed, the server forgets it within a"
+        + " minute.", objects: [ManagementObject(.pool, pool)])
+  }
+
+  public static func imagePinLost(pool: String) -> ManagementError {
+    ManagementError(
+      .imagePinLost, "the server of pool '\(pool)' gave up the checkpoint that was being read",
+      cause: "Hosts would have had to wait for it, or it took too long.",
+      correction: "Check the pool when its hosts write less or it has more space, or stop the"
+        + " server and check then.", objects: [ManagementObject(.pool, pool)])
+  }
+
   /// A call to the system failed on a file: `operation` names the call's purpose ("open").
   public static func system(
     _ operation: String, file: String, errorNumber: Int32, kind: ManagementObject.Kind = .file,

@@ -53,6 +53,8 @@ extension ManagementError {
     case snapshotExists = "snapshot-exists"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
+    case imagePinned = "image-pinned"
+    case imagePinLost = "image-pin-lost"
     case notSupported = "not-supported"
     case formatNotSupported = "format-not-supported"
 
@@ -95,7 +97,7 @@ extension ManagementError.Code {
     case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
       .addressInUse,
       .deviceMissing, .deviceForeign, .deviceHasData, .deviceUnsuitable, .directIONotPossible,
-      .limitReached:
+      .limitReached, .imagePinned, .imagePinLost:
       409
     case .requestTooLarge: 413
     case .poolDamaged, .deviceDamaged, .stateFolderUnusable, .inputOutput, .unrecognized,
@@ -131,6 +133,8 @@ extension ManagementError.Code {
     case .snapshotExists: "Snapshot exists already"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
+    case .imagePinned: "Pool is being checked"
+    case .imagePinLost: "Pinned image is gone"
     case .notSupported: "Not supported"
     case .formatNotSupported: "On-disk format not supported"
     case .deviceMissing: "Device missing"

@@ -44,6 +44,16 @@ public protocol PoolService: Sendable {
   /// `noSpace`, `poolReadOnly`.
   func rollBack(to name: SnapshotName) async throws(ManagementError)
 
+  /// Pins the image of the newest checkpoint for a reader of the devices; one at a time. Throws
+  /// `imagePinned`, `poolReadOnly`.
+  func pinImage() async throws(ManagementError) -> ImagePin
+
+  /// Prolongs a pin, and thaws it if asked to. Throws `imagePinLost`.
+  func renewImagePin(_ id: UInt64, thaw: Bool) async throws(ManagementError)
+
+  /// Gives a pin up. Throws `imagePinLost` if it was gone before: what was read is worth nothing.
+  func releaseImagePin(_ id: UInt64) async throws(ManagementError)
+
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)
 }

@@ -82,6 +82,19 @@ public struct ManagementClient: PoolService {
     _ = try await exchange(.POST, "/v1/pool/checkpoint")
   }
 
+  public func pinImage() async throws(ManagementError) -> ImagePin {
+    try await value(.POST, "/v1/pool/pin")
+  }
+
+  public func renewImagePin(_ id: UInt64, thaw: Bool) async throws(ManagementError) {
+    _ = try await exchange(
+      .PUT, "/v1/pool/pin/\(id)", body: ManagementJSON.encode(ImagePinRenewal(thaw: thaw)))
+  }
+
+  public func releaseImagePin(_ id: UInt64) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/pool/pin/\(id)")
+  }
+
   /// What the server is; it may be older or newer than this program.
   public func version() async throws(ManagementError) -> LaminaVersion {
     try await value(.GET, "/v1/version")

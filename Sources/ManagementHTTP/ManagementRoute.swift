@@ -75,6 +75,16 @@ extension ManagementRoute.Input {
     try SnapshotName(pathParameters["name"] ?? "")
   }
 
+  func pinID() throws(ManagementError) -> UInt64 {
+    let text = pathParameters["id"] ?? ""
+    guard let id = UInt64(text) else {
+      throw ManagementError(
+        .invalidArgument, "'\(text)' is not the number of a pin",
+        correction: "Use the number that POST /v1/pool/pin answered with.")
+    }
+    return id
+  }
+
   func value<Value: Decodable>(_ type: Value.Type) throws(ManagementError) -> Value {
     try ManagementJSON.decode(type, from: body)
   }

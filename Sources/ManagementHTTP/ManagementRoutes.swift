@@ -21,6 +21,23 @@ public enum ManagementRoutes {
       try await service.checkpoint()
       return .noContent
     },
+    ManagementRoute(
+      .post, "/v1/pool/pin", summary: "Pin the newest checkpoint for a reader of the devices."
+    ) { (_, service) throws(ManagementError) in
+      let pin = try await service.pinImage()
+      return try .json(pin, status: 201, location: "/v1/pool/pin/\(pin.id)")
+    },
+    ManagementRoute(.put, "/v1/pool/pin/{id}", summary: "Prolong a pin, and thaw it.") {
+      (input, service) throws(ManagementError) in
+      let renewal = try input.value(ImagePinRenewal.self)
+      try await service.renewImagePin(try input.pinID(), thaw: renewal.thaw)
+      return .noContent
+    },
+    ManagementRoute(.delete, "/v1/pool/pin/{id}", summary: "Give a pin up.") {
+      (input, service) throws(ManagementError) in
+      try await service.releaseImagePin(try input.pinID())
+      return .noContent
+    },
   ]
 
   private static let volumes = [

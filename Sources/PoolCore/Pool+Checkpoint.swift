@@ -33,7 +33,15 @@ extension Pool {
     if segments.isFirstSegmentFree { _ = addNodeSegment() }
     while nodeSpace.usableCount < nodesToWrite {
       guard records.hasRoom(forRecords: 1) else { return .mustWaitForRound }
+      if isShortForKeptImage {
+        letImageGo()
+        continue
+      }
       guard addNodeSegment() else {
+        if keepsImage {
+          letImageGo()
+          continue
+        }
         // What the last checkpoint freed comes back when its quarantine ends.
         return quarantine.values.contains { !$0.nodes.isEmpty } ? .mustWaitForRound : .noSpace
       }
@@ -551,7 +559,7 @@ extension Pool {
     guard let (nodes, extents) = quarantine.removeValue(forKey: freed.number) else {
       preconditionFailure("released twice")
     }
-    for block in nodes { nodeSpace.release(PoolAddress(block: block)) }
+    for block in nodes { releaseNode(block) }
     for freed in extents { dataSpace.release(freed) }
   }
 }

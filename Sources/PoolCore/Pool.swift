@@ -51,6 +51,8 @@ public final class Pool {
   /// Freed space that waits for the end of its quarantine.
   var quarantine: [UInt64: (nodes: [UInt64], extents: [FreedExtents])] = [:]
   var nextFreedSpace: UInt64 = 1
+  /// A durable image that somebody reads from the devices: `Pool+ImagePin.swift`.
+  var keptImage: KeptImage?
   /// The segment that small allocations fill, and the ones that runs are taken from.
   var smallSegment: Int?
   var streamSegments: [DeviceIndex: Int] = [:]

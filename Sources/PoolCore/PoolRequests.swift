@@ -141,6 +141,8 @@ public enum PoolError: Error, Hashable, Sendable {
   case tooManyAtOnce(Int)
   /// The volume has snapshots, named here.
   case hasSnapshots(String, [String])
+  /// Somebody else reads an image of the pool.
+  case imageIsPinned
   /// The pool has made 2³² - 2 branches.
   case shareEpochsUsedUp
 }

@@ -14,6 +14,8 @@ public struct InspectionReport: Sendable {
   /// False: the superblocks or the segment table could not be read, so that most of the pool was
   /// not looked at.
   public var isComplete = false
+  /// The pool was being served: its newest checkpoint was looked at, and not its journal.
+  public var isServed = false
   /// False: a node or a record could not be read, so that something may be named that no count of
   /// this inspection knows.
   public var isRecountWhole = true

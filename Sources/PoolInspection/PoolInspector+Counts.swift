@@ -136,7 +136,8 @@ extension PoolInspector {
     _ pending: inout [PendingCount]
   ) {
     let layout = NodeSegmentLayout(segmentShift: superblock.segmentShift)
-    let buffer = readCountImage(of: segment, entry, superblock)
+    let buffer =
+      countImages.removeValue(forKey: segment) ?? readCountImage(of: segment, entry, superblock)
     let first = UInt64(segment.index) << UInt64(superblock.segmentShift)
     var free: UInt32 = 0
     for block in layout.firstUsableBlock..<layout.blocks {

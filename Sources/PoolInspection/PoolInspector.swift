@@ -2,8 +2,8 @@ public import BlockIO
 import DiskFormat
 import StorageUnits
 
-/// Recounts a pool offline from its devices alone and compares what it finds with what the pool
-/// says of itself.
+/// Recounts a pool from its devices alone and compares what it finds with what the pool says of
+/// itself.
 ///
 /// It reads and never writes. It looks at the newest checkpoint: of a pool that was not closed it
 /// judges the image that recovery would start from, the chain of the journal, and whether the
@@ -37,6 +37,8 @@ public final class PoolInspector {
   var pages: [SegmentPage: SystemPointer] = [:]
   /// Node segments whose count image is bad in every place.
   var damagedImages: Set<SegmentIndex> = []
+  /// Count images that were read beforehand, since they do not stay: `PoolInspector+Served.swift`.
+  var countImages: [SegmentIndex: BlockBuffer?] = [:]
   /// Extents of the leaf at hand; kept to save its memory.
   var leafExtents: [UInt64] = []
   private var listed: [String: Int] = [:]
@@ -81,22 +83,37 @@ public final class PoolInspector {
   }
 
   func run() {
+    guard let superblock = readSystemArea() else { return }
+    checkImage(superblock)
+    checkJournal(superblock)
+    finish(superblock)
+  }
+
+  /// Superblocks and segment table; nil if there is nothing to go on with.
+  func readSystemArea() -> Superblock? {
     report.deviceNames = given.map(\.name)
-    guard let superblock = selectSuperblock() else { return }
+    guard let superblock = selectSuperblock() else { return nil }
     report.superblock = superblock
     report.memberPositions = members.mapValues(\.position)
     checkSuperblock(superblock)
-    guard readSegmentTable(superblock) else { return }
+    guard readSegmentTable(superblock) else { return nil }
     checkSystemArea(superblock)
     checkSegmentPlaces(superblock)
     expect(superblock)
     extents = ExtentTable(segments, segmentShift: superblock.segmentShift)
+    return superblock
+  }
+
+  /// All trees, and the recount.
+  func checkImage(_ superblock: Superblock) {
     walkVersionTree(superblock)
     walkCatalogue(superblock)
     walkDoomedList(superblock)
     compareCounts(superblock)
     checkReserves(superblock)
-    checkJournal(superblock)
+  }
+
+  func finish(_ superblock: Superblock) {
     nameVolumes(superblock)
     report.isComplete = true
   }
@@ -127,7 +144,8 @@ public final class PoolInspector {
   /// What there will be to read: the journal, count images and pages, and nodes in use.
   private func expect(_ superblock: Superblock) {
     let layout = NodeSegmentLayout(segmentShift: superblock.segmentShift)
-    var total = superblock.streams.reduce(0) { $0 + UInt64($1.blockCount) }
+    var total: UInt64 =
+      report.isServed ? 0 : superblock.streams.reduce(0) { $0 + UInt64($1.blockCount) }
     for entry in segments {
       switch entry.segmentClass {
       case .node:

@@ -91,7 +91,7 @@ extension EnginePoolService {
     return .success(ids.compactMap { host.pool.volume($0).map(host.description(of:)) })
   }
 
-  private static func branchProblem(
+  static func branchProblem(
     _ result: ManagementResult, _ host: PoolHost
   ) -> ManagementError {
     switch result {

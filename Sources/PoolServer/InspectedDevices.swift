@@ -3,12 +3,15 @@ import Glibc
 public import Management
 import StorageUnits
 
-/// The devices of a pool for a check, a dump or a repair, locked as a server locks them.
+/// The devices of a pool for a check, a dump or a repair, locked as a server locks them unless a
+/// server holds them and knows of the reader.
 public struct InspectedDevices {
   public enum Purpose: Sendable {
     /// Read-only: others may look too, but nobody may serve or repair the pool meanwhile.
     case look
     case repair
+    /// Read-only and without a lock: the server that holds the pool keeps the image that is read.
+    case beside
   }
 
   public let devices: [FileDevice]
@@ -108,6 +111,9 @@ public struct InspectedDevices {
     _ path: String, cache: FileDevice.CacheMode, _ purpose: Purpose
   ) throws(DeviceOpenError) -> FileDevice {
     if purpose == .repair { return try FileDevice.open(path, cache: cache) }
+    if purpose == .beside {
+      return try FileDevice.open(path, cache: cache, access: .readOnly, exclusion: .none)
+    }
     let device = try FileDevice.open(
       path, cache: cache, access: .readOnly, exclusion: .shared)
     guard device.isBlockDevice else { return device }

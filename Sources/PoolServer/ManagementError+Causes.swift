@@ -106,8 +106,7 @@ extension ManagementError {
           + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
     case .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf,
-      .tooManyAtOnce,
-      .shareEpochsUsedUp:
+      .tooManyAtOnce, .shareEpochsUsedUp, .imageIsPinned:
       self.init(pool: pool, refusingBranch: error)
     }
   }
@@ -137,6 +136,7 @@ extension ManagementError {
         .limitReached, "more than \(most) snapshots at one instant",
         correction: "Name at most \(most) in one command.",
         objects: [ManagementObject(.pool, pool)])
+    case .imageIsPinned: self = .imagePinned(pool: pool)
     case .shareEpochsUsedUp:
       self.init(
         .limitReached, "pool '\(pool)' has made as many snapshots as it ever can",

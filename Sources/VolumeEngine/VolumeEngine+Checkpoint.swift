@@ -23,6 +23,7 @@ extension VolumeEngine {
 
   private var canBeginCheckpoint: Bool {
     guard freedSpace.count < Self.freedSpaceAtMost, !isReadOnly else { return false }
+    if imagePin?.isFrozen == true { return false }
     guard hasBufferRoom else { return false }
     if checkpointing.isWanted || pressure >= 0.5 { return true }
     return !parked.isEmpty && pool.reclaimableByCheckpoint

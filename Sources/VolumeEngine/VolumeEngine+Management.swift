@@ -34,6 +34,7 @@ enum ManagementOperation {
   case create(VolumeRecord, token: UInt64)
   case delete(VolumeID, token: UInt64)
   case branch(BranchOrder, token: UInt64)
+  case pinImage(token: UInt64)
   case checkpoint(token: UInt64)
   case stop(token: UInt64)
 }
@@ -96,6 +97,7 @@ extension VolumeEngine: ExportDirectory {
       case .create(let record, let token): isDone = stepCreate(record, token)
       case .delete(let id, let token): isDone = stepDelete(id, token)
       case .branch(let order, let token): isDone = stepBranch(order, token)
+      case .pinImage(let token): isDone = stepPinImage(token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)
       }
@@ -108,6 +110,10 @@ extension VolumeEngine: ExportDirectory {
   func refuse(_ token: UInt64, _ error: PoolError) -> Bool {
     if case .mustWaitForCheckpoint = error {
       checkpointing.isWanted = true
+      return false
+    }
+    if case .noSpace = error, pool.keepsImage {
+      pool.letImageGo()
       return false
     }
     managementAnswers.append(ManagementAnswer(token: token, result: .refused(error)))

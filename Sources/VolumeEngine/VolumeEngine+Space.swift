@@ -114,6 +114,7 @@ extension VolumeEngine {
     if slots[r].lacksSpaceSince == nil {
       slots[r].lacksSpaceSince = now
       pool.giveBackRuns()
+      pool.letImageGo()
       slots.append(p, to: &ready)
       return
     }

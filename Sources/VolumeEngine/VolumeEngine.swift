@@ -85,6 +85,9 @@ public final class VolumeEngine {
   /// Until when a stop makes holes.
   var stopPunchesUntil: MonotonicTime?
   var managementQueue: [ManagementOperation] = []
+  /// Somebody reads an image from the devices: `VolumeEngine+ImagePin.swift`.
+  var imagePin: ImagePin?
+  var nextImagePin: UInt64 = 1
   /// The background (checkpoint, drops) waits for a node.
   var isBackgroundLoading = false
   /// A node that the dropping of trees needs cannot be read: no more drops until the next start.
@@ -193,6 +196,7 @@ public final class VolumeEngine {
     runReady()
     releaseFreedSpace()
     stepManagement()
+    stepImagePin()
     stepReclaim()
     stepCheckpoint()
     stepDrops()
@@ -213,6 +217,7 @@ public final class VolumeEngine {
         deadline, oldest.adding(milliseconds: configuration.journalDelayMilliseconds))
     }
     if let reclaimDeadline { deadline = min(deadline, reclaimDeadline) }
+    if let imagePin { deadline = min(deadline, imagePin.deadline) }
     if let punchDeadline { deadline = min(deadline, punchDeadline) }
     return deadline == .distantFuture ? nil : deadline
   }

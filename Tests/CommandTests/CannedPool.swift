@@ -45,6 +45,18 @@ struct CannedPool: PoolService {
     _ = try await volume(named: name)
   }
 
+  func pinImage() async throws(ManagementError) -> ImagePin {
+    throw .imagePinned(pool: "tank")
+  }
+
+  func renewImagePin(_ id: UInt64, thaw: Bool) async throws(ManagementError) {
+    throw .imagePinLost(pool: "tank")
+  }
+
+  func releaseImagePin(_ id: UInt64) async throws(ManagementError) {
+    throw .imagePinLost(pool: "tank")
+  }
+
   func checkpoint() async throws(ManagementError) {}
 
   static let snapshot = VolumeDescription(

@@ -60,6 +60,22 @@ struct PoolAccessTests {
     }
   }
 
+  /// Its hosts are answered before its control socket is: a script that starts a server and goes on
+  /// at once is not told that the pool is in use.
+  @Test func `a server that is just starting is waited for`() async throws {
+    try await withFolder {
+      let held = RecordingOperations(openFailure: .poolInUse(pool, holder: nil))
+      async let seen = status(held)
+      try await Task.sleep(for: .milliseconds(300))
+      let server = try await ManagementServer.start(
+        serving: CannedPool(), socketPath: try state.controlSocketPath(of: pool),
+        logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+      #expect(try await seen == CannedPool.status)
+      #expect(held.calls == ["open"])
+      await server.stop()
+    }
+  }
+
   @Test func `the server is found where the holder says it answers`() async throws {
     try await withFolder {
       let path = folder + "/elsewhere"

@@ -1,3 +1,4 @@
+import DiskSimulation
 import Foundation
 import Management
 import ManagementHTTP
@@ -83,6 +84,64 @@ struct HostileRequestTests {
         text, socketPath: server.socketPath, milliseconds: 200)
       #expect(try await server.client.status().name == "demo")
       #expect(try await server.client.listVolumes().isEmpty)
+    }
+  }
+
+  private static let requests = [
+    RawConnection.request("GET", "/v1/volumes"),
+    RawConnection.request(
+      "POST", "/v1/volumes", body: #"{"name":"disk","sizeBytes":1024,"fullPolicy":"wait:60s"}"#),
+    RawConnection.request("DELETE", "/v1/volumes/disk"),
+    RawConnection.request("POST", "/v1/snapshots", body: #"{"snapshots":["disk@a","disk@b"]}"#),
+    RawConnection.request("POST", "/v1/snapshots/disk@a/clone", body: #"{"name":"copy"}"#),
+    RawConnection.request("PUT", "/v1/pool/pin/7", body: #"{"thaw":true}"#),
+    RawConnection.request("GET", "/v1/pool", headers: "Transfer-Encoding: chunked\r\n"),
+  ]
+
+  /// One request with some of its bytes changed, cut, doubled or moved.
+  private static func mutated(_ random: inout SeededRandom) -> String {
+    var bytes = Array(requests[Int.random(in: 0..<requests.count, using: &random)].utf8)
+    for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
+      let at = Int.random(in: 0..<bytes.count, using: &random)
+      let end = min(bytes.count, at + Int.random(in: 1...24, using: &random))
+      switch Int.random(in: 0..<6, using: &random) {
+      case 0: bytes[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      case 1: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+      case 2: bytes.removeSubrange(at..<end)
+      case 3: bytes.insert(contentsOf: bytes[at..<end], at: at)
+      case 4: bytes.append(contentsOf: bytes[at..<end])
+      default: bytes.removeSubrange(at...)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  @Test func `mutated requests get an answer or a closed door, and never a failure`() async throws {
+    try await RunningServer.use { server in
+      var random = SeededRandom(seed: 21)
+      let texts = (0..<600).map { _ in Self.mutated(&random) }
+      var statuses: [String: Int] = [:]
+      for batch in stride(from: 0, to: texts.count, by: 30) {
+        try await withThrowingTaskGroup(of: (String, String).self) { group in
+          for text in texts[batch..<batch + 30] {
+            group.addTask {
+              let answer = try await RawConnection.exchange(
+                text, socketPath: server.socketPath, milliseconds: 400)
+              return (text, answer)
+            }
+          }
+          for try await (text, answer) in group {
+            guard !answer.isEmpty else { continue }
+            #expect(answer.hasPrefix("HTTP/1.1 "), "\(text): \(answer)")
+            let status = String(answer.dropFirst(9).prefix(3))
+            #expect(!status.hasPrefix("5") || status == "501", "\(text): \(answer)")
+            statuses[status, default: 0] += 1
+          }
+        }
+      }
+      // Both what was accepted and what was refused is among them.
+      #expect(statuses["200", default: 0] > 0 && statuses["400", default: 0] > 0, "\(statuses)")
+      #expect(try await server.client.status().name == "demo")
     }
   }
 }

@@ -61,6 +61,24 @@ actor MemoryPool: PoolService {
     }
   }
 
+  private(set) var thawedPins: [UInt64] = []
+
+  func pinImage() async throws(ManagementError) -> ImagePin {
+    try await enter()
+    return ImagePin(id: 7, superblockSequence: 12)
+  }
+
+  func renewImagePin(_ id: UInt64, thaw: Bool) async throws(ManagementError) {
+    try await enter()
+    guard id == 7 else { throw .imagePinLost(pool: Self.name) }
+    if thaw { thawedPins.append(id) }
+  }
+
+  func releaseImagePin(_ id: UInt64) async throws(ManagementError) {
+    try await enter()
+    guard id == 7 else { throw .imagePinLost(pool: Self.name) }
+  }
+
   func checkpoint() async throws(ManagementError) {
     try await enter()
     checkpoints += 1

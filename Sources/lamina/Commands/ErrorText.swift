@@ -27,10 +27,10 @@ extension ManagementError.Code {
     case .invalidName, .invalidSize, .invalidArgument, .addressInvalid: 64
     case .invalidRequest, .requestTooLarge, .routeNotFound, .methodNotAllowed, .poolNotFound,
       .poolExists, .poolInUse, .poolReadOnly, .poolDamaged, .volumeNotFound, .volumeExists,
-      .volumeInUse, .snapshotNotFound, .snapshotExists, .noSpace, .limitReached, .notSupported,
-      .formatNotSupported, .deviceMissing,
-      .deviceForeign, .deviceHasData, .deviceUnsuitable, .deviceDamaged, .directIONotPossible,
-      .ringNotPermitted, .permissionDenied, .addressInUse, .socketPathTooLong,
+      .volumeInUse, .snapshotNotFound, .snapshotExists, .noSpace, .limitReached, .imagePinned,
+      .imagePinLost, .notSupported, .formatNotSupported, .deviceMissing, .deviceForeign,
+      .deviceHasData, .deviceUnsuitable, .deviceDamaged, .directIONotPossible, .ringNotPermitted,
+      .permissionDenied, .addressInUse, .socketPathTooLong,
       .stateFolderUnusable, .inputOutput, .serverNotRunning, .serverUnreachable, .serverStopping,
       .timedOut, .protocolViolation, .unrecognized, .internalFailure:
       1

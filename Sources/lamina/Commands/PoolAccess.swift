@@ -16,7 +16,15 @@ struct PoolAccess: Sendable {
   ) async throws(ManagementError) -> Value {
     _ = try state.record(of: pool)
     if let client = try await client(of: pool) { return try await body(client) }
-    let opened = try await operations.open(pool, in: state)
+    let opened: any OpenPool
+    do throws(ManagementError) {
+      opened = try await operations.open(pool, in: state)
+    } catch {
+      guard error.code == .poolInUse, let client = try await startingServer(of: pool) else {
+        throw error
+      }
+      return try await body(client)
+    }
     let value: Value
     do throws(ManagementError) {
       value = try await body(opened.service)
@@ -29,9 +37,24 @@ struct PoolAccess: Sendable {
     return value
   }
 
+  /// A server that holds the pool already and is about to answer at its control socket; nil if none
+  /// does soon.
+  private func startingServer(
+    of pool: PoolName
+  ) async throws(ManagementError) -> ManagementClient? {
+    for _ in 0..<Self.startPauses {
+      try? await Task.sleep(for: Self.startPause)
+      if let client = try await client(of: pool) { return client }
+    }
+    return nil
+  }
+
+  private static let startPause = Duration.milliseconds(100)
+  private static let startPauses = 20
+
   /// A client of the pool's server, nil if none runs. It is asked for its version first, so that a
   /// command which changes something is sent once only, to a server that answers.
-  private func client(of pool: PoolName) async throws(ManagementError) -> ManagementClient? {
+  func client(of pool: PoolName) async throws(ManagementError) -> ManagementClient? {
     let usualPath = try state.controlSocketPath(of: pool)
     let client = ManagementClient(
       socketPath: state.holder(of: pool)?.controlSocketPath ?? usualPath)

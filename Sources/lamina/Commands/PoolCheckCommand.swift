@@ -10,8 +10,9 @@ struct PoolCheck: AsyncParsableCommand {
     commandName: "check", abstract: "Check that a pool is sound, and mend what can be mended.",
     discussion: """
       Reads every table of the pool, counts again what is in use, and says what is wrong, where, \
-      and which volumes it touches. Nothing is written without --repair. The pool must not be \
-      served meanwhile.
+      and which volumes it touches. Nothing is written without --repair. A pool that is being \
+      served is checked as of its newest checkpoint, beside its hosts; a repair needs the pool for \
+      itself.
 
       Ends with 0 if the pool is sound, 2 if only tables are off and no data is at risk, 3 if \
       something is damaged, 4 if it could not be checked.
@@ -43,6 +44,9 @@ struct PoolCheck: AsyncParsableCommand {
     try await shared.report { (state) throws(ManagementError) in
       try checkOptions()
       let isRepair = repair && !dryRun
+      if !repair, let pool, let report = try await served(pool, in: state) {
+        return PoolCheckResult(report, repair: nil)
+      }
       let devices = try source.open(pool: pool, for: isRepair ? .repair : .look, in: state)
       defer { devices.close() }
       let result = try check(devices.devices)
@@ -58,6 +62,17 @@ struct PoolCheck: AsyncParsableCommand {
         correction: "A check without --repair writes nothing.",
         objects: [ManagementObject(.option, dryRun ? "--dry-run" : "--yes")])
     }
+  }
+
+  /// The report on a pool that a server holds; nil if none does.
+  private func served(
+    _ pool: String, in state: StateFolder
+  ) async throws(ManagementError) -> InspectionReport? {
+    let name = try PoolName(pool)
+    let record = try state.record(of: name)
+    guard let client = try await PoolAccess(state: state).client(of: name) else { return nil }
+    let check = ServedPoolCheck(record: record, state: state, server: client)
+    return try await check.report()
   }
 
   private func check(_ devices: [FileDevice]) throws(ManagementError) -> PoolCheckResult {
@@ -100,45 +115,5 @@ struct PoolCheck: AsyncParsableCommand {
     StandardStreams.writePart("Go on? [y/N] ")
     let answer = readLine() ?? ""
     return ["y", "yes"].contains(answer.lowercased())
-  }
-}
-
-/// How far it is, on a terminal, once it has taken more than a second.
-final class ProgressBar {
-  private let title: String
-  private let start = ContinuousClock.now
-  private var shown = ContinuousClock.now
-  private var isVisible = false
-
-  init(_ title: String) { self.title = title }
-
-  func show(_ progress: PoolInspector.Progress) {
-    let now = ContinuousClock.now
-    guard StandardStreams.errorIsTerminal, start.duration(to: now) > .seconds(1),
-      shown.duration(to: now) > .milliseconds(200)
-    else { return }
-    shown = now
-    isVisible = true
-    let elapsed = start.duration(to: now)
-    StandardStreams.writePart(
-      "\r"
-        + Self.line(
-          title, done: progress.done, total: progress.total,
-          elapsedSeconds: Double(elapsed.components.seconds)))
-  }
-
-  func clear() {
-    if isVisible { StandardStreams.writePart("\r" + String(repeating: " ", count: 78) + "\r") }
-    isVisible = false
-  }
-
-  static func line(
-    _ title: String, done: UInt64, total: UInt64, elapsedSeconds: Double
-  ) -> String {
-    let part = total == 0 ? 0 : Double(done) / Double(total)
-    let filled = Int(part * 30)
-    let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
-    let left = part > 0 ? Int(elapsedSeconds / part - elapsedSeconds) : 0
-    return "\(title) [\(bar)] \(Int(part * 100)) %, about \(left) s left  "
   }
 }

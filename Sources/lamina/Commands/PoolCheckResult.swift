@@ -9,6 +9,8 @@ struct PoolCheckResult: CommandResult {
     var pool: String?
     /// `sound`, `notices`, `warnings`, `damage` or `notChecked`.
     var result: String
+    /// The pool was being served: its newest checkpoint was checked, and not its journal.
+    var served: Bool
     var findings: [Finding]
     /// By code: findings that are not listed, since so many of the same code are.
     var unlistedFindings: [String: UInt64]
@@ -81,6 +83,7 @@ struct PoolCheckResult: CommandResult {
     let totals = report.totals
     return Output(
       pool: report.superblock?.poolName, result: verdict.rawValue,
+      served: report.isServed,
       findings: report.findings.map(finding), unlistedFindings: report.unlisted,
       totals: Totals(
         volumes: totals.volumes, treesBeingDropped: totals.doomedTrees,
@@ -183,7 +186,10 @@ struct PoolCheckResult: CommandResult {
       verdict == "could not be checked"
       ? ""
       : "; \(totals.volumes) volumes, \(totals.usedExtents) extents and \(totals.usedNodes) nodes"
-        + " in use, \(totals.journalRecords) records to replay"
+        + " in use, "
+        + (report.isServed
+          ? "as of checkpoint \(report.superblock?.checkpointSequence ?? 0) of its server, whose"
+            + " journal was not looked at" : "\(totals.journalRecords) records to replay")
     return "\(name): \(verdict)\(looked)"
   }
 }
