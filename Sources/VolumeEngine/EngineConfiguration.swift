@@ -29,6 +29,8 @@ public struct EngineConfiguration: Hashable, Sendable {
   public var extentsPerStep = 64
   /// Steps of dropping deleted trees in a turn without host work; with it, an eighth.
   public var dropsPerTurn = 64
+  /// Nodes that scans of maps go into in a turn without host work; with it, an eighth.
+  public var scanNodesPerTurn = 64
   /// Extents of one block-status answer at most.
   public var blockStatusExtents = 4096
   /// The longest delay of a mutation near a bound of the pool, in microseconds.

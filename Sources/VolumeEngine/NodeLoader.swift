@@ -23,6 +23,8 @@ struct LoadIndex: Equatable {
     var waiters: PartList
     /// The checkpoint, the dropping of trees or a management operation waits as well.
     var wakesBackground: Bool
+    /// A scan of maps waits as well.
+    var wakesScans = false
     var next: LoadIndex
   }
 

@@ -197,6 +197,7 @@ extension VolumeEngine: ExportDirectory {
   private func stepStop(_ token: UInt64) -> Bool {
     if !isStopping {
       isStopping = true
+      endScans(.shuttingDown)
       spaceMayHaveCome()
       slots.append(all: &delayed, to: &ready)
       runReady()

@@ -22,6 +22,14 @@ extension VolumeEngine {
     isBackgroundLoading = true
   }
 
+  /// The scans that wait for the node go on when it is in memory. False: no load can begin now.
+  func waitForNodeInScan(_ node: NodeLoad) -> Bool {
+    let l = startLoad(node)
+    guard !l.isNone else { return false }
+    loader[l].wakesScans = true
+    return true
+  }
+
   private func startLoad(_ node: NodeLoad) -> LoadIndex {
     let running = loader.find(node)
     guard running.isNone else { return running }
@@ -65,6 +73,7 @@ extension VolumeEngine {
       isBackgroundLoading = false
       if failed { backgroundNodeFailed() }
     }
+    if load.wakesScans { scanNodeEnded(load.node.address, failed: failed) }
     while let p = slots.popFirst(&load.waiters) {
       if failed { slots[p].nodeFailed = true }
       slots.append(p, to: &ready)

@@ -88,6 +88,8 @@ public final class VolumeEngine {
   /// Somebody reads an image from the devices: `VolumeEngine+ImagePin.swift`.
   var imagePin: ImagePin?
   var nextImagePin: UInt64 = 1
+  /// Scans of maps in the background: `Scans/VolumeEngine+Scans.swift`.
+  var scans: [RunningScan] = []
   /// The background (checkpoint, drops) waits for a node.
   var isBackgroundLoading = false
   /// A node that the dropping of trees needs cannot be read: no more drops until the next start.
@@ -202,6 +204,7 @@ public final class VolumeEngine {
     stepDrops()
     stepPunches()
     stepUnshares()
+    stepScans()
     startRoundIfDue()
     flushRun()
   }
@@ -225,7 +228,7 @@ public final class VolumeEngine {
   private var hasImmediateWork: Bool {
     if !ready.isEmpty { return true }
     if !resourceWaiters.isEmpty && hasResources { return true }
-    return isRoundDue || hasBackgroundWork
+    return isRoundDue || hasBackgroundWork || canScan
   }
 
   /// Nothing is in work and no command in flight.

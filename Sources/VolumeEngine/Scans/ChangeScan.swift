@@ -1,0 +1,99 @@
+public import BlockExport
+public import PoolCore
+public import StorageUnits
+
+/// What changed in a volume or snapshot since what another one holds, or all that it has.
+public struct ChangeQuery: Hashable, Sendable {
+  public var target: VolumeID
+  /// Nil: nothing, so that everything that is stored is reported.
+  public var base: VolumeID?
+  /// The bytes to look at, cut at the target's size.
+  public var bytes: Range<UInt64>
+  /// About so many ranges in one answer.
+  public var rangesAtMost: Int
+  /// About so many table nodes are looked at for one answer.
+  public var nodesAtMost: Int
+
+  public init(
+    target: VolumeID, base: VolumeID?, bytes: Range<UInt64> = 0..<UInt64.max,
+    rangesAtMost: Int = 4096, nodesAtMost: Int = 16384
+  ) {
+    self.target = target
+    self.base = base
+    self.bytes = bytes
+    self.rangesAtMost = rangesAtMost
+    self.nodesAtMost = nodesAtMost
+  }
+}
+
+/// A piece of the answer.
+public struct ChangePage: Hashable, Sendable {
+  /// In ascending order.
+  public var ranges: [ChangedRange]
+  /// Where the next query goes on, in bytes; nil at the end.
+  public var nextByte: UInt64?
+  /// Table nodes that were looked at.
+  public var nodesVisited: Int
+}
+
+/// Answers a `ChangeQuery`.
+///
+/// What two snapshots differ in is exact. A volume that is written to meanwhile is seen as it is
+/// when the scan comes by: what was changed before the query is reported, what is changed during
+/// it may be.
+public final class ChangeScan: MapScan {
+  private let query: ChangeQuery
+  private let done: (Result<ChangePage, ExportError>) -> Void
+  private var visitor: ChangeVisitor
+  private let start: VirtualExtent
+  private var position: MapPosition
+  private var nodes = 0
+  private var isComplete = false
+
+  public init(
+    _ query: ChangeQuery, done: @escaping (Result<ChangePage, ExportError>) -> Void
+  ) {
+    self.query = query
+    self.done = done
+    visitor = ChangeVisitor(ChangedRanges(within: query.bytes, atMost: query.rangesAtMost))
+    start = VirtualExtent(containingByte: query.bytes.lowerBound)
+    position = MapPosition(start)
+  }
+
+  public func step(_ pool: Pool, nodesAtMost: Int) -> MapScanStep {
+    guard let target = pool.volume(query.target) else { return .failed(.volumeGone) }
+    var base: VolumeSlot?
+    if let id = query.base {
+      base = pool.volume(id)
+      if base == nil { return .failed(.volumeGone) }
+    }
+    let bytes = query.bytes.clamped(to: 0..<pool.sizeBytes(of: target))
+    visitor.ranges.bounds = bytes
+    let end = VirtualExtent(index: ByteCount(bytes.upperBound).extentsRoundingUp)
+    let share = min(nodesAtMost, max(1, query.nodesAtMost - nodes))
+    let outcome = pool.walk(
+      target, beside: base, from: position, to: end, nodesAtMost: share, nodes: &nodes, &visitor)
+    switch outcome {
+    case .done:
+      isComplete = true
+      return .done
+    case .missing(let node, let position):
+      self.position = position
+      return .missing(node)
+    case .paused(let position):
+      self.position = position
+      // The next query is told a byte only: it must begin behind where this one began.
+      let isEnough = visitor.ranges.isFull || nodes >= query.nodesAtMost
+      return isEnough && start < position.extent ? .done : .goOn
+    }
+  }
+
+  public func ended(_ error: ExportError?) {
+    if let error { return done(.failure(error)) }
+    let next = max(position.extent.firstByte, query.bytes.lowerBound)
+    done(
+      .success(
+        ChangePage(
+          ranges: visitor.ranges.list, nextByte: isComplete ? nil : next, nodesVisited: nodes)))
+  }
+}
