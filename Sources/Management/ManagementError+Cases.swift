@@ -50,6 +50,19 @@ extension ManagementError {
       objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
   }
 
+  public static func volumesNotRelated(
+    _ base: ContentName, _ target: ContentName, pool: String
+  ) -> ManagementError {
+    ManagementError(
+      .volumesNotRelated, "'\(base)' and '\(target)' share no history",
+      cause: "Neither was made from the other, nor both from a third.",
+      correction: "'lamina snapshot ranges \(pool)/\(target)' shows all that the second stores.",
+      objects: [
+        ManagementObject(.volume, "\(pool)/\(base)"),
+        ManagementObject(.volume, "\(pool)/\(target)"),
+      ])
+  }
+
   public static func poolReadOnly(_ pool: String, reason: String?) -> ManagementError {
     ManagementError(
       .poolReadOnly, "pool '\(pool)' is read-only", cause: reason,

@@ -51,6 +51,7 @@ extension ManagementError {
     case volumeInUse = "volume-in-use"
     case snapshotNotFound = "snapshot-not-found"
     case snapshotExists = "snapshot-exists"
+    case volumesNotRelated = "volumes-not-related"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
     case imagePinned = "image-pinned"
@@ -95,7 +96,7 @@ extension ManagementError.Code {
     case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound: 404
     case .methodNotAllowed: 405
     case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
-      .addressInUse,
+      .volumesNotRelated, .addressInUse,
       .deviceMissing, .deviceForeign, .deviceHasData, .deviceUnsuitable, .directIONotPossible,
       .limitReached, .imagePinned, .imagePinLost:
       409
@@ -131,6 +132,7 @@ extension ManagementError.Code {
     case .volumeInUse: "Volume is in use"
     case .snapshotNotFound: "No such snapshot"
     case .snapshotExists: "Snapshot exists already"
+    case .volumesNotRelated: "Volumes share no history"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
     case .imagePinned: "Pool is being checked"

@@ -54,6 +54,10 @@ public protocol PoolService: Sendable {
   /// Gives a pin up. Throws `imagePinLost` if it was gone before: what was read is worth nothing.
   func releaseImagePin(_ id: UInt64) async throws(ManagementError)
 
+  /// What the target has that the base has not, or has otherwise; a piece of it, in order. Throws
+  /// `volumeNotFound`, `snapshotNotFound`, `volumesNotRelated`, `inputOutput`.
+  func changes(_ specification: ChangeSpecification) async throws(ManagementError) -> ChangeList
+
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)
 }

@@ -78,6 +78,12 @@ public struct ManagementClient: PoolService {
     _ = try await exchange(.POST, "/v1/snapshots/\(name)/rollback")
   }
 
+  public func changes(
+    _ specification: ChangeSpecification
+  ) async throws(ManagementError) -> ChangeList {
+    try await value(.POST, "/v1/changes", body: ManagementJSON.encode(specification))
+  }
+
   public func checkpoint() async throws(ManagementError) {
     _ = try await exchange(.POST, "/v1/pool/checkpoint")
   }

@@ -2,7 +2,7 @@ import Management
 
 /// The control API, version 1.
 public enum ManagementRoutes {
-  public static let all: [ManagementRoute] = server + pool + volumes + snapshots
+  public static let all: [ManagementRoute] = server + pool + volumes + snapshots + changes
 
   private static let server = [
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
@@ -93,5 +93,13 @@ public enum ManagementRoutes {
       try await service.rollBack(to: try input.snapshotName())
       return .noContent
     },
+  ]
+
+  private static let changes = [
+    ManagementRoute(
+      .post, "/v1/changes", summary: "What changed since a snapshot, or all that is stored."
+    ) { (input, service) throws(ManagementError) in
+      try .json(try await service.changes(try input.value(ChangeSpecification.self)))
+    }
   ]
 }

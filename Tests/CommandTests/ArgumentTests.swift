@@ -28,6 +28,16 @@ struct ArgumentTests {
     #expect(pool.overwriteForeignData)
   }
 
+  @Test func `what is compared are snapshots or volumes`() throws {
+    let command = try parse(SnapshotDiff.self, "snapshot diff tank/disk@monday tank/disk")
+    #expect(try ContentReference(command.base).content.description == "disk@monday")
+    #expect(try ContentReference(command.target).content == .volume(VolumeName("disk")))
+    for text in ["tank", "tank/a@b@c", "tank/@b", "tank/a@", "tank/a/b"] {
+      let error = #expect(throws: ManagementError.self) { try ContentReference(text) }
+      #expect(error?.code == .invalidName)
+    }
+  }
+
   @Test func `a relative device becomes absolute`() throws {
     let command = try parse(PoolCreate.self, "pool create tank --device x/../a.img")
     let path = try #require(try command.specification().devices.first?.path)

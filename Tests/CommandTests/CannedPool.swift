@@ -59,6 +59,24 @@ struct CannedPool: PoolService {
 
   func checkpoint() async throws(ManagementError) {}
 
+  static let ranges = [
+    ChangeRange(offsetBytes: 4096, lengthBytes: 8192, kind: .data),
+    ChangeRange(offsetBytes: 65536, lengthBytes: 65536, kind: .hole),
+  ]
+
+  /// In two pieces.
+  func changes(
+    _ specification: ChangeSpecification
+  ) async throws(ManagementError) -> ChangeList {
+    let isFirst = specification.offsetBytes == 0
+    return ChangeList(
+      pool: "tank", target: specification.target.description, targetUUID: Self.uuid,
+      base: specification.base?.description, baseUUID: specification.base.map { _ in Self.uuid },
+      sizeBytes: 10 << 40, baseSizeBytes: specification.base.map { _ in 10 << 40 },
+      ranges: [Self.ranges[isFirst ? 0 : 1]], visitedNodes: 3,
+      nextOffsetBytes: isFirst ? 65536 : nil)
+  }
+
   static let snapshot = VolumeDescription(
     name: "disk@monday", pool: "tank", uuid: uuid, id: 4, sizeBytes: 10 << 40,
     allocatedBytes: 65536, mappedBytes: 4096, logicalBlockBytes: 512, readOnly: true,

@@ -64,6 +64,36 @@ struct OutputTests {
     #expect(none.text == "no volumes")
   }
 
+  @Test func `changes are joined from their pieces and shown with a sum`() async throws {
+    let list = try await CannedPool().allChanges(
+      ChangeSpecification(
+        target: try ContentName("disk"), base: try ContentName("disk@monday")))
+    #expect(list.ranges == CannedPool.ranges)
+    #expect(list.visitedNodes == 6)
+    #expect(
+      ChangeListResult(list: list).text == """
+        offset  length  kind
+          4096    8192  data
+         65536   65536  hole
+        2 ranges changed: 8 KiB of data, 64 KiB of holes
+        """)
+    let json = try json(ChangeListResult(list: list).output)
+    #expect(
+      json == """
+        {"base":"disk@monday","baseSizeBytes":10995116277760,"baseUUID":\
+        "01234567-89ab-4def-8123-456789abcdef","dataBytes":8192,"holeBytes":65536,\
+        "outputVersion":1,"pool":"tank","ranges":[{"kind":"data","lengthBytes":8192,\
+        "offsetBytes":4096},{"kind":"hole","lengthBytes":65536,"offsetBytes":65536}],\
+        "sizeBytes":10995116277760,"target":"disk","targetUUID":\
+        "01234567-89ab-4def-8123-456789abcdef","visitedNodes":6}
+        """)
+    var none = list
+    none.ranges = []
+    #expect(ChangeListResult(list: none).text == "nothing changed")
+    none.base = nil
+    #expect(ChangeListResult(list: none).text == "nothing is stored")
+  }
+
   @Test func `the JSON of a result has the version of its form beside its fields`() throws {
     let volume = VolumeReference(pool: try PoolName("tank"), volume: try VolumeName("disk"))
     #expect(

@@ -139,6 +139,21 @@ actor MemoryPool: PoolService {
     }
   }
 
+  func changes(
+    _ specification: ChangeSpecification
+  ) async throws(ManagementError) -> ChangeList {
+    try await enter()
+    guard let target = volumes[specification.target.description] else {
+      throw specification.target.notFound(pool: Self.name)
+    }
+    let range = ChangeRange(
+      offsetBytes: specification.offsetBytes, lengthBytes: 4096, kind: .hole)
+    return ChangeList(
+      pool: Self.name, target: target.name, targetUUID: target.uuid,
+      base: specification.base?.description, baseUUID: nil, sizeBytes: target.sizeBytes,
+      baseSizeBytes: nil, ranges: [range], visitedNodes: 1, nextOffsetBytes: nil)
+  }
+
   private func enter() async throws(ManagementError) {
     if isHanging {
       try? await Task.sleep(for: .seconds(3600))

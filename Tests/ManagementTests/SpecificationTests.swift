@@ -121,4 +121,26 @@ struct SpecificationTests {
       }
     }
   }
+
+  @Test func `what is asked about changes has a target, and bounds`() throws {
+    func decode(_ text: String) throws -> ChangeSpecification {
+      try ManagementJSON.decode(ChangeSpecification.self, from: Data(text.utf8))
+    }
+    let plain = try decode(#"{"target": "disk"}"#)
+    #expect(plain == ChangeSpecification(target: .volume(try VolumeName("disk")), base: nil))
+    let full = try decode(
+      #"{"target": "disk", "base": "disk@a", "offsetBytes": 65536, "rangesAtMost": 7}"#)
+    #expect(full.base?.description == "disk@a")
+    #expect(full.offsetBytes == 65536 && full.rangesAtMost == 7)
+    #expect(
+      try ManagementJSON.decode(
+        ChangeSpecification.self, from: try ManagementJSON.encode(full)) == full)
+    for wrong in [
+      "{}", #"{"target": "a@"}"#, #"{"target": "a", "rangesAtMost": 0}"#,
+      #"{"target": "a", "rangesAtMost": 65537}"#, #"{"target": "a", "offsetBytes": -1}"#,
+      #"{"target": "a", "moon": 1}"#, #"{"target": "a", "base": 1}"#,
+    ] {
+      #expect(throws: ManagementError.self) { try decode(wrong) }
+    }
+  }
 }

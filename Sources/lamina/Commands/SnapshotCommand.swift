@@ -3,8 +3,11 @@ import Management
 
 struct SnapshotCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "snapshot", abstract: "Create, list and delete snapshots.",
-    subcommands: [SnapshotCreate.self, SnapshotShowList.self, SnapshotDelete.self])
+    commandName: "snapshot", abstract: "Create, list, compare and delete snapshots.",
+    subcommands: [
+      SnapshotCreate.self, SnapshotShowList.self, SnapshotDelete.self, SnapshotDiff.self,
+      SnapshotRanges.self,
+    ])
 }
 
 struct SnapshotCreate: AsyncParsableCommand {
