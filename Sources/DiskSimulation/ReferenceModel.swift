@@ -34,23 +34,29 @@ public struct ReferenceModel {
   /// What is known of the existence of a volume.
   public enum Existence: Hashable, Sendable { case certain, perhaps, none }
 
-  private struct Volume {
+  struct Volume {
     var sizeBytes: UInt64
     var existence: Existence
+    /// It never changes again.
+    var isSnapshot = false
+    /// When the rollback was issued of which nothing is known yet.
+    var replacedAt: UInt64?
     var histories: [UInt64: SectorHistory] = [:]
     /// Sectors with a version that is not durable: what a flush has to look at.
     var undurable: Set<UInt64> = []
   }
 
-  private var volumes: [VolumeID: Volume] = [:]
+  var volumes: [VolumeID: Volume] = [:]
   private var tick: UInt64 = 0
-  private var readers: Set<UInt64> = []
+  private(set) var readers: Set<UInt64> = []
+  /// The volume that each version was written to.
+  private var writers: [UInt64: VolumeID] = [:]
   /// Counts what the model was told: as long as it stands still, so does what may be found.
-  public private(set) var changes: UInt64 = 0
+  public internal(set) var changes: UInt64 = 0
 
   public init() {}
 
-  private mutating func nextTick() -> UInt64 {
+  mutating func nextTick() -> UInt64 {
     changes += 1
     tick += 1
     return tick
@@ -122,9 +128,11 @@ public struct ReferenceModel {
     _ volume: VolumeID, _ sectors: Range<UInt64>, zeros: Bool, optional whole: Range<UInt64>?
   ) -> Operation {
     let time = nextTick()
+    if !zeros { writers[time] = volume }
     for sector in sectors {
       let isOptional = whole.map { !$0.contains(sector) } ?? false
-      volumes[volume]?.histories[sector, default: SectorHistory()].issue(
+      let untouched = volumes[volume]?.untouched ?? SectorHistory()
+      volumes[volume]?.histories[sector, default: untouched].issue(
         zeros ? 0 : time, at: time, isOptional: isOptional)
       volumes[volume]?.undurable.insert(sector)
     }
@@ -201,24 +209,28 @@ public struct ReferenceModel {
 
   // MARK: After a crash
 
+  /// What may have become of a volume as a whole: a rollback that was not answered has taken place
+  /// or has not. Each is to be tried, and one must fit.
+  public func fates(of volume: VolumeID) -> [Fate] {
+    guard let time = volumes[volume]?.replacedAt else { return [.certain] }
+    return [.rolledBack(false, at: time), .rolledBack(true, at: time)]
+  }
+
   /// What is wrong with `bytes`, read from `firstSector` on after the recovery from `ending`.
   public func checkRecovered(
-    _ volume: VolumeID, firstSector: UInt64, bytes: UnsafeRawBufferPointer, after ending: Ending
+    _ volume: VolumeID, firstSector: UInt64, bytes: UnsafeRawBufferPointer, after ending: Ending,
+    _ fate: Fate = .certain
   ) -> [Violation] {
-    unsafe check(volume, firstSector, bytes) {
-      ending == .powerCut ? $0.afterPowerCut : $0.afterProcessDeath
-    }
+    unsafe check(volume, firstSector, bytes) { fate.contents(of: $0, after: ending) }
   }
 
   /// The versions that each sector of a volume may hold after the recovery from `ending`; sectors
   /// that are not listed hold zeros. In no particular order.
   public func recoverable(
-    _ volume: VolumeID, after ending: Ending
+    _ volume: VolumeID, after ending: Ending, _ fate: Fate = .certain
   ) -> [(sector: UInt64, versions: [UInt64])] {
     guard let volume = volumes[volume] else { return [] }
-    return volume.histories.map {
-      ($0.key, ending == .powerCut ? $0.value.afterPowerCut : $0.value.afterProcessDeath)
-    }
+    return volume.histories.map { ($0.key, fate.contents(of: $0.value, after: ending)) }
   }
 
   /// After recovery, what was found is what there is: nothing else can come back. Call it for the
@@ -249,6 +261,7 @@ public struct ReferenceModel {
   public mutating func settle(_ volume: VolumeID, exists: Bool) {
     changes += 1
     volumes[volume]?.existence = exists ? .certain : .none
+    volumes[volume]?.replacedAt = nil
     readers = []
   }
 
@@ -263,8 +276,11 @@ public struct ReferenceModel {
       let sector = firstSector + UInt64(i)
       let found = unsafe StampedSector.read(.init(rebasing: bytes[i * 512..<i * 512 + 512]))
       let versions = volumes[volume]?.histories[sector].map(allowed) ?? [0]
+      // A snapshot or clone holds what another volume was given: the version tells whose it is.
       var isRight = Self.version(found).map { versions.contains($0) } ?? false
-      if case .stamped(let stamp) = found, stamp.volume != volume || stamp.sector != sector {
+      if case .stamped(let stamp) = found,
+        stamp.volume != writers[stamp.version] || stamp.sector != sector
+      {
         isRight = false
       }
       if !isRight {
@@ -275,7 +291,7 @@ public struct ReferenceModel {
     return violations
   }
 
-  private static func version(_ contents: SectorContents) -> UInt64? {
+  static func version(_ contents: SectorContents) -> UInt64? {
     switch contents {
     case .zeros: 0
     case .stamped(let stamp): stamp.version

@@ -20,6 +20,16 @@ struct SectorHistory: Hashable {
     Version(content: 0, issued: 0, answered: 0, isDurable: true, isOptional: false)
   ]
 
+  /// Never written: zeros.
+  init() {}
+
+  /// One of these contents, certain and durable; which one is not known.
+  init(oneOf contents: [UInt64], at time: UInt64) {
+    versions = contents.map {
+      Version(content: $0, issued: time, answered: time, isDurable: true, isOptional: true)
+    }
+  }
+
   mutating func issue(_ content: UInt64, at time: UInt64, isOptional: Bool) {
     versions.append(
       Version(
@@ -42,6 +52,14 @@ struct SectorHistory: Hashable {
       versions[i].isOptional = true
     }
   }
+
+  /// An operation that replaces the whole volume was issued: the sector will hold one of these.
+  mutating func replace(byOneOf contents: [UInt64], at time: UInt64) {
+    for content in contents { issue(content, at: time, isOptional: false) }
+  }
+
+  /// The operation issued at `issued` was refused: it did nothing.
+  mutating func withdraw(issued: UInt64) { versions.removeAll { $0.issued == issued } }
 
   /// A flush that arrived at `arrival` was answered.
   mutating func flush(arrival: UInt64) {
@@ -69,14 +87,40 @@ struct SectorHistory: Hashable {
   }
 
   /// The contents possible after a power cut.
-  var afterPowerCut: [UInt64] { remaining { $0.isDurable }.map(\.content) }
+  var afterPowerCut: [UInt64] { after(.powerCut) }
 
   /// The contents possible after the process died and recovered: every answered write is there.
-  var afterProcessDeath: [UInt64] { remaining { $0.answered != nil }.map(\.content) }
+  var afterProcessDeath: [UInt64] { after(.processDeath) }
+
+  /// The contents possible after `ending`, if the replacement that was issued at `time` has taken
+  /// place for sure, or surely has not.
+  func after(
+    _ ending: ReferenceModel.Ending, replacedAt time: UInt64? = nil, isReplaced: Bool = false
+  ) -> [UInt64] {
+    var history = self
+    if let time, !isReplaced { history.withdraw(issued: time) }
+    return history.remaining {
+      (ending == .powerCut ? $0.isDurable : $0.answered != nil) || $0.issued == time
+    }.map(\.content)
+  }
 
   /// The contents that a read issued at `issued` and answered now may give.
   func readable(issued: UInt64) -> [UInt64] {
     remaining { ($0.answered ?? .max) < issued }.map(\.content)
+  }
+
+  /// Between which ticks the sector held `content`: from the first to, but without, the second at
+  /// the widest.
+  func life(of content: UInt64) -> Range<UInt64> {
+    var first = UInt64.max
+    var last: UInt64 = 0
+    for version in versions where version.content == content {
+      let ended = version.answered ?? .max
+      let end = versions.filter { !$0.isOptional && $0.issued > ended }.compactMap(\.answered).min()
+      first = min(first, version.issued)
+      last = max(last, end ?? .max)
+    }
+    return first < last ? first..<last : 0..<0
   }
 
   /// The versions that no version with `isCertain` supersedes.

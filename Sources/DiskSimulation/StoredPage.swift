@@ -86,6 +86,9 @@ import StorageUnits
     return unsafe memcmp(start, stored, min(bytes.count, byteCount)) == 0
   }
 
+  /// For looking into structures.
+  public var copyOfBytes: [UInt8] { unsafe [UInt8](memory) }
+
   var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(memory) }
 
   private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {

@@ -4,8 +4,8 @@ import StorageUnits
 /// What may be found after a crash at one moment, laid out for looking at many states.
 struct RecoverableState {
   let volumes: [Volume]
-  /// Volumes whose creation was under way.
-  let creations: [CrashExpectation.Creation]
+  /// Volumes, snapshots and clones whose creation was under way: all of a group are there or none.
+  let creations: [[Creation]]
   /// Tells expectations apart.
   let fingerprint: UInt64
 
@@ -15,8 +15,14 @@ struct RecoverableState {
     var sizeBytes: UInt64
     /// False if a deletion was under way.
     var isCertain: Bool
-    /// Those that may hold something else than zeros, in order.
-    var blocks: [Block] = []
+    /// The blocks that may hold something else than zeros, in order, for each thing that may have
+    /// become of the volume as a whole.
+    var fates: [[Block]] = []
+  }
+  struct Creation {
+    var name: String
+    var sizeBytes: UInt64
+    var blocks: [Block]
   }
   struct Block {
     var block: Int
@@ -34,28 +40,51 @@ struct RecoverableState {
       let size = model.sizeBytes(of: id)
       var volume = Volume(
         id: id, name: name, sizeBytes: size, isCertain: model.existence(of: id) == .certain)
-      var blocks: [Int: [[UInt64]]] = [:]
       add(id.number)
       add(volume.isCertain ? 1 : 2)
-      // The sectors come in no particular order, so their hashes are added up.
-      var sum: UInt64 = 0
-      for (sector, versions) in model.recoverable(id, after: ending.modelEnding)
-      where versions != [0] {
-        blocks[Int(sector / 8), default: Self.zeros][Int(sector % 8)] = versions
-        var one = SeededRandom.mix(sector &+ 0x51)
-        for version in versions { one = SeededRandom.mix(one ^ version) }
-        sum &+= one
-      }
-      add(sum)
-      volume.blocks = blocks.sorted { $0.key < $1.key }.map {
-        Block(block: $0.key, sectors: $0.value)
+      for fate in model.fates(of: id) {
+        let (blocks, sum) = Self.blocks(
+          model.recoverable(id, after: ending.modelEnding, fate))
+        volume.fates.append(blocks)
+        add(sum)
       }
       volumes.append(volume)
     }
-    creations = expectation.creationsInFlight.sorted { $0.key < $1.key }.map(\.value)
-    for creation in creations { add(creation.sizeBytes ^ UInt64(creation.name.utf8.count) << 40) }
+    var creations: [[Creation]] = []
+    for (_, group) in expectation.creationsInFlight.sorted(by: { $0.key < $1.key }) {
+      add(UInt64(group.count))
+      creations.append([])
+      for creation in group {
+        add(creation.sizeBytes ^ UInt64(creation.name.utf8.count) << 40)
+        let contents = creation.branch.map {
+          model.branchContents(of: $0.source, issued: $0.issued)
+        }
+        let (blocks, sum) = Self.blocks(contents ?? [])
+        creations[creations.count - 1].append(
+          Creation(name: creation.name, sizeBytes: creation.sizeBytes, blocks: blocks))
+        add(sum)
+      }
+    }
+    self.creations = creations
     self.volumes = volumes
     fingerprint = hash
+  }
+
+  /// The blocks of sectors that may hold something else than zeros, in order, and a hash.
+  private static func blocks(
+    _ contents: [(sector: UInt64, versions: [UInt64])]
+  ) -> (blocks: [Block], hash: UInt64) {
+    var blocks: [Int: [[UInt64]]] = [:]
+    // The sectors come in no particular order, so their hashes are added up.
+    var sum: UInt64 = 0
+    for (sector, versions) in contents where versions != [0] {
+      blocks[Int(sector / 8), default: zeros][Int(sector % 8)] = versions
+      var one = SeededRandom.mix(sector &+ 0x51)
+      for version in versions { one = SeededRandom.mix(one ^ version) }
+      sum &+= one
+    }
+    let sorted = blocks.sorted { $0.key < $1.key }
+    return (sorted.map { Block(block: $0.key, sectors: $0.value) }, sum)
   }
 
   /// A block whose sectors all hold zeros.

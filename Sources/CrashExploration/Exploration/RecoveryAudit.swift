@@ -42,7 +42,12 @@ enum RecoveryAudit {
       var second = RecoveredPool()
       second.take(again, crashed: contents)
       if second.volumes != first.volumes { return ["a second recovery gives another pool"] }
-      for volume in second.volumes { again.engine.deleteVolume(volume.id, token: volume.id.number) }
+      // A volume goes after its snapshots.
+      let snapshots = second.volumes.filter { $0.name.contains("@") }
+      let others = second.volumes.filter { !$0.name.contains("@") }
+      for volume in snapshots + others {
+        again.engine.deleteVolume(volume.id, token: volume.id.number)
+      }
       var refusals: [String] = []
       again.managementAnswered = {
         if $0.result != .done { refusals.append("a delete ended with \($0.result)") }

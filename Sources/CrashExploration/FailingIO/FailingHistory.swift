@@ -31,7 +31,8 @@ public struct FailingHistory: Sendable {
     [false, true].flatMap { hasTwo in
       [
         creation(hasTwo), writes(hasTwo), clearing(hasTwo), checkpoints(hasTwo), nodes(hasTwo),
-        deletion(hasTwo), recovery(hasTwo), fullPool(hasTwo),
+        deletion(hasTwo), recovery(hasTwo), fullPool(hasTwo), branches(hasTwo),
+        branchRecovery(hasTwo),
       ]
     } + [interruptedStart()]
 
@@ -166,6 +167,48 @@ public struct FailingHistory: Sendable {
     } run: { session in
       session.act([ReadOperation(first, 0..<40), ReadOperation(second, 0..<72)])
       session.act([WriteOperation(first, 0..<8), FlushOperation(first)])
+    }
+    history.ending = .powerCut
+    return history
+  }
+
+  private static let snapshot = VolumeID(3)
+
+  /// Snapshots of two volumes, writes that leave what they share, a clone, a rollback, deletions.
+  private static func branches(_ hasTwo: Bool) -> FailingHistory {
+    FailingHistory("branches", hasTwo) { session in
+      session.act([CreateVolumeOperation(sizeBytes: wide), CreateVolumeOperation(sizeBytes: small)])
+      session.act([
+        WriteOperation(first, 0..<64), WriteOperation(first, farSector..<farSector + 16),
+        WriteOperation(second, 0..<16, fua: true),
+      ])
+    } run: { session in
+      session.act([SnapshotOperation([first, second]), WriteOperation(first, 0..<8)])
+      // A part of a shared block, and a third layer above those of two snapshots.
+      session.act([WriteOperation(first, 9..<12), SnapshotOperation([first])])
+      session.act([WriteOperation(first, 16..<24), FlushOperation(first)])
+      session.act([CloneOperation(snapshot), RollbackOperation(first, to: snapshot)])
+      session.act([WriteOperation(first, farSector..<farSector + 8), FlushOperation(first)])
+      session.act([ReadOperation(snapshot, 0..<64), DeleteSnapshotOperation(snapshot)])
+      session.act([CheckpointOperation()])
+      session.act([WriteOperation(first, 0..<8), FlushOperation(first)])
+    }
+  }
+
+  /// A start replays what branched, and what is dropped goes on after it.
+  private static func branchRecovery(_ hasTwo: Bool) -> FailingHistory {
+    var history = FailingHistory("branch-recovery", hasTwo) { session in
+      session.act([CreateVolumeOperation(sizeBytes: wide), CreateVolumeOperation(sizeBytes: small)])
+      session.act([
+        WriteOperation(first, 0..<40), WriteOperation(first, farSector..<farSector + 8, fua: true),
+      ])
+      session.act([SnapshotOperation([first, second]), CheckpointOperation()])
+      session.act([WriteOperation(first, 0..<8, fua: true), CloneOperation(snapshot)])
+      session.act([RollbackOperation(first, to: snapshot), WriteOperation(first, 8..<16)])
+      session.act([DeleteSnapshotOperation(snapshot)])
+    } run: { session in
+      session.act([ReadOperation(first, 0..<40), WriteOperation(first, 0..<8)])
+      session.act([CheckpointOperation(), FlushOperation(first)])
     }
     history.ending = .powerCut
     return history

@@ -1,9 +1,10 @@
 extension ExplorationFamily {
   /// Every family, in the order in which they are explored.
   public static let all: [ExplorationFamily] = [
-    everyHistory, reuseOfFreedSpace, latePunch, writeDuringBarrier, checkpointCut,
-    fullPoolCheckpoint,
-    noSpaceInMapping, fuaAfterDiscard, tornJournal, crashDuringStart, deleteWhileWritten,
-    subBlockWrites, discardBesideWrite, lateRead, lateWrite, oldDevice,
+    everyHistory, everyBranchHistory, reuseOfFreedSpace, latePunch, writeDuringBarrier,
+    checkpointCut, fullPoolCheckpoint, noSpaceInMapping, fuaAfterDiscard, tornJournal,
+    crashDuringStart, deleteWhileWritten, subBlockWrites, discardBesideWrite, lateRead, lateWrite,
+    oldDevice, sharedRoot, thirdLayer, snapshotBesideWrites, tornGroup, dropBesideClone,
+    unshareBeforeDrop, rollbackBesideFlush,
   ]
 }

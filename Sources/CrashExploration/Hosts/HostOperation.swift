@@ -35,7 +35,8 @@ public enum HostOperationKind {
   public static let all: [any HostOperation.Type] = [
     WriteOperation.self, DiscardOperation.self, WriteZeroesOperation.self, FlushOperation.self,
     ReadOperation.self, CreateVolumeOperation.self, DeleteVolumeOperation.self,
-    CheckpointOperation.self, ClockAdvance.self,
+    CheckpointOperation.self, ClockAdvance.self, SnapshotOperation.self, CloneOperation.self,
+    RollbackOperation.self, DeleteSnapshotOperation.self,
   ]
 
   private static let totalWeight = all.reduce(0) { $0 + $1.weight }

@@ -98,7 +98,10 @@ public final class HostSession {
   /// Notes what an operation of the administrator ended with, unless that may be.
   public func judge(_ result: ManagementResult, of what: String) {
     if result == .done || toleratesResult(result) { return }
-    if case .created = result { return }
+    switch result {
+    case .created, .branched: return
+    case .done, .refused, .failed: break
+    }
     note(problem: "\(what) ended with \(result)")
   }
 

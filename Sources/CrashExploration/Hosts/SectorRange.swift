@@ -3,10 +3,16 @@ import StorageUnits
 
 /// How random operations choose where they act.
 enum SectorRange {
-  /// A volume that surely exists.
+  /// A volume that surely exists and can be written.
   static func volume(_ random: inout SeededRandom, in session: HostSession) -> VolumeID? {
     let volumes = session.expectation.certainVolumes
     return volumes.isEmpty ? nil : volumes[random.below(volumes.count)]
+  }
+
+  /// A snapshot that surely exists.
+  static func snapshot(_ random: inout SeededRandom, in session: HostSession) -> VolumeID? {
+    let snapshots = session.expectation.certainSnapshots
+    return snapshots.isEmpty ? nil : snapshots[random.below(snapshots.count)]
   }
 
   /// A range of the volume: anywhere at its start or end, or, in a wide one, at a few places.

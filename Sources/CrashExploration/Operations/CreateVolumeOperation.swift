@@ -15,7 +15,7 @@ public struct CreateVolumeOperation: HostOperation {
 
   public static let weight = 4
   /// Random histories keep at most so many volumes.
-  private static let mostVolumes = 5
+  static let mostVolumes = 5
   /// Sizes of volumes: odd ones, one with large blocks' worth of tail, a wide one.
   private static let sizes: [UInt64] = [512, 528 << 10, 263 << 10, 529 * 512, 2 << 30]
 
@@ -38,7 +38,7 @@ public struct CreateVolumeOperation: HostOperation {
     var key: UInt64 = 0
     session.manage {
       key = $1
-      session.expectation.creationsInFlight[key] = creation
+      session.expectation.creationsInFlight[key] = [creation]
       $0.createVolume(
         VolumeRecord(
           id: VolumeID(0), uuid: StorageUUID(high: number, low: 1), name: name,
@@ -50,8 +50,7 @@ public struct CreateVolumeOperation: HostOperation {
       if case .failed = result { return }
       session.expectation.creationsInFlight[key] = nil
       guard case .created(let id) = result else { return }
-      session.expectation.model.volumeCreated(id, sizeBytes: creation.sizeBytes)
-      session.expectation.names[id] = creation.name
+      session.expectation.created(id, creation)
     }
   }
 

@@ -2,7 +2,7 @@ public import DiskSimulation
 public import StorageUnits
 import VolumeEngine
 
-/// The administrator deletes a volume.
+/// The administrator deletes a volume that has no snapshots.
 public struct DeleteVolumeOperation: VolumeOperation {
   public var volume: VolumeID
 
@@ -13,14 +13,31 @@ public struct DeleteVolumeOperation: VolumeOperation {
   public static func draw(
     _ random: inout SeededRandom, in session: HostSession
   ) -> DeleteVolumeOperation? {
-    SectorRange.volume(&random, in: session).map { DeleteVolumeOperation($0) }
+    guard let volume = SectorRange.volume(&random, in: session) else { return nil }
+    let operation = DeleteVolumeOperation(volume)
+    return operation.isPossible(in: session) ? operation : nil
+  }
+
+  public func isPossible(in session: HostSession) -> Bool {
+    let expectation = session.expectation
+    return expectation.model.existence(of: volume) == .certain
+      && !expectation.model.isSnapshot(volume) && !expectation.hasSnapshots(volume)
   }
 
   public func issue(in session: HostSession) {
-    session.expectation.model.volumeDeleteIssued(volume)
-    session.manage {
+    session.delete(volume)
+  }
+
+  public var description: String { "delete \(volume.number)" }
+}
+
+extension HostSession {
+  /// Deletes a volume or a snapshot.
+  func delete(_ volume: VolumeID) {
+    expectation.model.volumeDeleteIssued(volume)
+    manage {
       $0.deleteVolume(volume, token: $1)
-    } answered: { [volume] session, result in
+    } answered: { session, result in
       session.judge(result, of: "delete")
       switch result {
       case .done: session.expectation.model.volumeDeleted(volume)
@@ -30,6 +47,4 @@ public struct DeleteVolumeOperation: VolumeOperation {
       }
     }
   }
-
-  public var description: String { "delete \(volume.number)" }
 }

@@ -15,7 +15,10 @@ public struct ReadOperation: VolumeOperation {
   public static let weight = 16
 
   public static func draw(_ random: inout SeededRandom, in session: HostSession) -> ReadOperation? {
-    guard let volume = SectorRange.volume(&random, in: session) else { return nil }
+    let drawn =
+      random.oneIn(4)
+      ? SectorRange.snapshot(&random, in: session) : SectorRange.volume(&random, in: session)
+    guard let volume = drawn else { return nil }
     return ReadOperation(
       volume, SectorRange.draw(&random, of: volume, atMost: 200, in: session))
   }
@@ -33,6 +36,12 @@ public struct ReadOperation: VolumeOperation {
         volume, firstSector: sectors.lowerBound,
         bytes: UnsafeRawBufferPointer(buffer.memory(of: sectors)), issued: issued)
       for violation in violations.prefix(3) { session.note(problem: "read: \(violation)") }
+      // What a snapshot was seen to hold it holds for ever.
+      if session.expectation.model.isSnapshot(volume) {
+        unsafe session.expectation.model.settle(
+          volume, firstSector: sectors.lowerBound,
+          bytes: UnsafeRawBufferPointer(buffer.memory(of: sectors)))
+      }
     }
   }
 

@@ -183,6 +183,40 @@ public import VolumeEngine
     return error == nil ? buffer.bytes(of: sectors) : nil
   }
 
+  /// What a volume's sectors hold on the devices now, where the map says they lie; nil if a part of
+  /// the map is not in memory. No I/O is done.
+  public func peek(_ volume: VolumeID, sectors: Range<UInt64>) -> [UInt8]? {
+    guard let slot = pool.volume(volume) else { return nil }
+    var bytes: [UInt8] = []
+    for block in sectors.lowerBound / 8..<(sectors.upperBound + 7) / 8 {
+      let extent = VirtualExtent(index: block / UInt64(StorageSizes.blocksPerExtent))
+      guard case .entry(let entry) = pool.lookup(slot, extent) else { return nil }
+      guard let place = place(of: Int(block), entry) else {
+        bytes += [UInt8](repeating: 0, count: 4096)
+        continue
+      }
+      bytes += disks.devices[place.device].contents(
+        at: DeviceByteOffset(place.page << 12), count: 4096)
+    }
+    let start = Int(sectors.lowerBound % 8) * 512
+    return Array(bytes[start..<start + sectors.count * 512])
+  }
+
+  /// The position of the device and the page on it where a block of a volume lies; nil: it reads as
+  /// zeros.
+  func place(of block: Int, _ entry: MapEntry) -> (device: Int, page: UInt64)? {
+    let inExtent = block % StorageSizes.blocksPerExtent
+    let layer =
+      entry.upper.mask.contains(inExtent)
+      ? entry.upper : entry.lower.mask.contains(inExtent) ? entry.lower : nil
+    guard let layer else { return nil }
+    let place = pool.place(of: layer.address(ofBlock: inExtent))
+    guard let device = indices.firstIndex(of: place.device) else {
+      preconditionFailure("a place is on a device of the pool")
+    }
+    return (device, place.block)
+  }
+
   /// Stops as SIGTERM does; whether the stop ended well.
   public func stop() -> Bool {
     var result: ManagementResult?

@@ -1,0 +1,51 @@
+public import DiskSimulation
+public import StorageUnits
+import VolumeEngine
+
+/// The administrator gives a volume the content that a snapshot of it has.
+public struct RollbackOperation: VolumeOperation {
+  public var volume: VolumeID
+  public var snapshot: VolumeID
+
+  public init(_ volume: VolumeID, to snapshot: VolumeID) {
+    self.volume = volume
+    self.snapshot = snapshot
+  }
+
+  public static let weight = 2
+
+  public static func draw(
+    _ random: inout SeededRandom, in session: HostSession
+  ) -> RollbackOperation? {
+    guard let snapshot = SectorRange.snapshot(&random, in: session),
+      let volume = session.expectation.origins[snapshot]
+    else { return nil }
+    let operation = RollbackOperation(volume, to: snapshot)
+    return operation.isPossible(in: session) ? operation : nil
+  }
+
+  public func isPossible(in session: HostSession) -> Bool {
+    let expectation = session.expectation
+    return expectation.model.existence(of: volume) == .certain
+      && expectation.isCertainSnapshot(snapshot) && expectation.origins[snapshot] == volume
+      && !expectation.model.isBeingRolledBack(volume)
+  }
+
+  public func issue(in session: HostSession) {
+    let issued = session.expectation.model.issueRollback(of: volume, to: snapshot)
+    session.manage {
+      $0.rollBack(volume, to: snapshot, token: $1)
+    } answered: { [volume, snapshot] session, result in
+      session.judge(result, of: "rollback")
+      switch result {
+      case .done:
+        session.expectation.model.rolledBack(volume, to: snapshot, issued: issued)
+      case .refused: session.expectation.model.rollbackRefused(volume, issued: issued)
+      // It may have taken place.
+      case .created, .branched, .failed: break
+      }
+    }
+  }
+
+  public var description: String { "roll \(volume.number) back to \(snapshot.number)" }
+}
