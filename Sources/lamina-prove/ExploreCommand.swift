@@ -17,6 +17,10 @@ struct ExploreCommand: AsyncParsableCommand {
   var list = false
   @Option(help: "Explore this family only; may be given several times.")
   var family: [String] = []
+  @Option(help: "Explore on so many devices: 1 or 2.")
+  var devices = 2
+  @Option(help: "Sectors of the devices, in bytes: 512 or 4096.")
+  var sector = 512
   @Option(help: "Operations of a history at most.")
   var operations: Int?
   @Option(help: "Torn writes of one crash state at most.")
@@ -57,6 +61,10 @@ struct ExploreCommand: AsyncParsableCommand {
     return bounds
   }
 
+  private var geometry: DeviceGeometry {
+    DeviceGeometry(devices: devices, sectorBytes: sector)
+  }
+
   func validate() throws {
     for name in family where ExplorationFamily.named(name) == nil {
       throw ValidationError("there is no family \(name): --list shows them")
@@ -64,6 +72,12 @@ struct ExploreCommand: AsyncParsableCommand {
     guard operations ?? 1 >= 1, torn >= 0, allSubsets ?? 1 >= 0, allSubsets ?? 1 <= 20,
       subsetSize ?? 1 >= 0, samples ?? 1 >= 0, threads ?? 1 >= 1
     else { throw ValidationError("a bound is out of its range") }
+    guard DeviceGeometry.all.contains(geometry) else {
+      throw ValidationError("--devices is 1 or 2, --sector 512 or 4096")
+    }
+    for name in family where ExplorationFamily.named(name)?.on(geometry) == nil {
+      throw ValidationError("the family \(name) needs two devices")
+    }
     if history != nil && family.count != 1 {
       throw ValidationError("--history needs one --family")
     }
@@ -74,8 +88,9 @@ struct ExploreCommand: AsyncParsableCommand {
   }
 
   mutating func run() async throws {
-    let families =
+    let chosen =
       family.isEmpty ? ExplorationFamily.all : family.compactMap { ExplorationFamily.named($0) }
+    let families = chosen.compactMap { $0.on(geometry) }
     if list {
       for family in families { print("\(family.name): \(family.summary)") }
       return

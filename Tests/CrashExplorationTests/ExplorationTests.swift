@@ -35,6 +35,28 @@ import Testing
     }
   }
 
+  /// A single device has one journal and one place for each table; sectors of 4 KiB make a write of
+  /// less a read and a write.
+  @Test(arguments: [
+    "write-during-barrier", "torn-journal", "sub-block-writes", "late-read", "shared-root",
+    "torn-group", "snapshot-beside-writes",
+  ])
+  func familiesReachTheirSituationsOnOtherDevices(name: String) async throws {
+    let family = try #require(ExplorationFamily.named(name))
+    for geometry in DeviceGeometry.all where geometry != .usual {
+      let other = try #require(family.on(geometry))
+      #expect(ExplorationFamily.named(other.name)?.name == other.name)
+      let result = await Exploration([other], bounds: ExplorationBounds()).run(
+        threads: Self.cores)
+      print("\(other.name)\n\(result.figures)")
+      #expect(result.failure == nil, "\(String(describing: result.failure))")
+      #expect(result.isComplete)
+      for situation in family.situations {
+        #expect(result.figures.situations[situation.name, default: 0] > 0, "\(situation.name)")
+      }
+    }
+  }
+
   // MARK: The exploration itself
 
   @Test func theSameBoundsGiveTheSameHistoriesToTheByte() async throws {

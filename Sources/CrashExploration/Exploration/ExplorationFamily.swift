@@ -16,6 +16,8 @@ public struct ExplorationFamily: Sendable {
   public var places: [[HistoryStep]]
   public var order = SimulatedServer.CompletionOrder.oldestFirst
   public var endings: [CrashEnding] = CrashEnding.allCases
+  /// It is about one device of several.
+  public var needsTwoDevices = false
   /// Errors that hosts may see.
   public var toleratesNoSpace = false
   /// Changes the bounds to what the family needs.
@@ -37,8 +39,14 @@ public struct ExplorationFamily: Sendable {
     self.places = places
   }
 
+  /// A family of `all`, or one of them on other devices (`on`).
   public static func named(_ name: String) -> ExplorationFamily? {
-    all.first { $0.name == name }
+    if let family = all.first(where: { $0.name == name }) { return family }
+    for geometry in DeviceGeometry.all where name.hasSuffix(geometry.suffix) {
+      let base = name.dropLast(geometry.suffix.count)
+      return all.first { $0.name == base }?.on(geometry)
+    }
+    return nil
   }
 }
 
@@ -51,13 +59,6 @@ extension SimulatedMedia.Options {
     options.journalBlocks = 8
     options.allocationRunExtents = 1
     options.recordBytes = 4320
-    return options
-  }()
-
-  /// The same on one device.
-  public static let tinySingle: SimulatedMedia.Options = {
-    var options = tiny
-    options.deviceBytes = [32 << 20]
     return options
   }()
 }

@@ -15,6 +15,7 @@ extension ExplorationFamily {
           [WriteOperation(first, 8..<16), CreateVolumeOperation(sizeBytes: 8 << 10)], [.settled]),
         HistoryStep.choices([FlushOperation(first), CheckpointOperation()]),
       ])
+    family.needsTwoDevices = true
     family.aftermath = Aftermath("a device comes back old") { comeBackOld($0) }
     family.situations = [Situation("a device comes back old") { _ in false }]
     return family
