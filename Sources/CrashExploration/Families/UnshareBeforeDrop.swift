@@ -7,7 +7,11 @@ extension ExplorationFamily {
   /// A snapshot is deleted, and its volume becomes writable in place again: not before a checkpoint
   /// with the end of the snapshot is durable.
   static let unshareBeforeDrop: ExplorationFamily = {
-    let writes: [any HostOperation] = [WriteOperation(first, 0..<8), WriteOperation(first, 2..<5)]
+    // To the extent that the volume has not written since its snapshot: the other one has a layer
+    // of the volume's own, which takes writes in place in any case.
+    let writes: [any HostOperation] = [
+      WriteOperation(first, 128..<136), WriteOperation(first, 130..<133),
+    ]
     let timings: [HistoryStep.Timing] = [.after(completions: 0), .after(completions: 1)]
     var family = ExplorationFamily(
       "unshare-before-drop",
@@ -15,9 +19,13 @@ extension ExplorationFamily {
       preparation: snapshotted + [WriteOperation(first, 8..<16), CheckpointOperation()],
       places: [
         HistoryStep.choices([DeleteSnapshotOperation(snapshot)], [.settled]),
-        HistoryStep.choices(writes + [FlushOperation(second)], [.settled] + timings),
+        // The drop ends while the round of the deletion is on its way: in between, nothing may be
+        // written in place.
         HistoryStep.choices(
-          [CheckpointOperation(), WriteOperation(first, 0..<8)], timings),
+          writes, [.settled] + timings + [.after(completions: 2), .after(completions: 4)])
+          + [HistoryStep(FlushOperation(second), .after(completions: 0))],
+        HistoryStep.choices(
+          [CheckpointOperation(), WriteOperation(first, 128..<136)], timings),
         HistoryStep.choices(
           writes,
           [.settled, .after(completions: 0), .after(completions: 3), .after(completions: 7)]
