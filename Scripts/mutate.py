@@ -28,9 +28,10 @@ FLAGS = ["-c", "release", "--product", "lamina-prove", "--package-path", TREE,
 
 # Arguments of lamina-prove; each ends with 1 when it has found something. The quick ones first.
 QUICK_FAMILIES = [
-    "write-during-barrier", "fua-after-discard", "delete-while-written", "sub-block-writes",
-    "discard-beside-write", "late-read", "late-write", "late-punch", "reuse-of-freed-space", "old-device",
-    "crash-during-start",
+    "write-during-barrier", "fua-after-discard", "torn-group", "third-layer", "shared-root",
+    "snapshot-beside-writes", "late-read", "late-write", "sub-block-writes", "discard-beside-write",
+    "unshare-before-drop", "delete-while-written", "late-punch", "reuse-of-freed-space",
+    "old-device", "crash-during-start", "rollback-beside-flush", "drop-beside-clone",
 ]
 CATCHERS = [
     ("explore, quick families", ["explore"] + [a for f in QUICK_FAMILIES for a in ("--family", f)]),
