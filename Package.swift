@@ -47,6 +47,8 @@ let package = Package(
       linkerSettings: [.linkedLibrary("uring"), .linkedLibrary("blkid")]),
     room("BlockIO", ["StorageUnits", "CBlockIO"]),
     room("BlockExport", ["StorageUnits"]),
+    .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto")]),
+    room("StreamFormat", ["StorageUnits", "CChecksum", "CDigest"]),
     room("VolumeEngine", ["StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "BlockExport"]),
     room("NBDTarget", ["StorageUnits", "BlockExport"]),
     room("DiskSimulation", ["StorageUnits", "BlockIO"]),
@@ -74,7 +76,7 @@ let package = Package(
       "PoolServer",
       [
         "StorageUnits", "BlockIO", "BlockExport", "DiskFormat", "PoolCore", "VolumeEngine",
-        "NBDTarget", "Management", "ManagementHTTP",
+        "NBDTarget", "StreamFormat", "Management", "ManagementHTTP",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -88,7 +90,7 @@ let package = Package(
       name: "FuzzBodies",
       dependencies: [
         "StorageUnits", "DiskFormat", "PoolCore", "BlockIO", "VolumeEngine", "BlockExport",
-        "NBDTarget", "Management",
+        "NBDTarget", "Management", "StreamFormat",
       ], path: "Fuzz/FuzzBodies", swiftSettings: settings),
     fuzzer("FuzzDiskFormat"),
     fuzzer("FuzzRecovery"),
@@ -96,6 +98,7 @@ let package = Package(
     fuzzer("FuzzNegotiation"),
     fuzzer("FuzzTransmission"),
     fuzzer("FuzzControl"),
+    fuzzer("FuzzStream"),
     tests("FuzzTests", ["FuzzBodies", "BlockExport", "StorageUnits"]),
     .executableTarget(
       name: "lamina-prove",
@@ -122,6 +125,7 @@ let package = Package(
     tests("InteropTests", ["ServerHarness", "Torture"]),
     tests("ClaimTests", ["ServerHarness"]),
     tests("StorageUnitsTests", ["StorageUnits"]),
+    tests("StreamFormatTests", ["StreamFormat", "StorageUnits"], exclude: ["Golden"]),
     tests(
       "DiskFormatTests", ["DiskFormat", "StorageUnits", "CChecksum"], exclude: ["Golden"]),
     tests(

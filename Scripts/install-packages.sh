@@ -5,7 +5,7 @@
 # Nothing is downloaded where nothing is missing.
 set -euo pipefail
 
-build_packages=(git libc6-dev libstdc++-12-dev liburing-dev libblkid-dev)
+build_packages=(git libc6-dev libstdc++-12-dev liburing-dev libblkid-dev libssl-dev)
 test_packages=(
   libnbd-bin python3-libnbd # nbdinfo, nbdcopy, nbdfuse, nbdsh
   qemu-utils                # qemu-img, qemu-io, qemu-nbd

@@ -180,6 +180,16 @@ def control():
             seed("Control", f"{kind}-{i}", bytes([kind]) + value.encode())
 
 
+def stream():
+    """The first byte: whether checksums are mended; the second: how large the pieces are."""
+    folder = ROOT / "Tests" / "StreamFormatTests" / "Golden"
+    for name in ("full-v1", "incremental-v1"):
+        data = bytes.fromhex((folder / f"{name}.hex").read_text())
+        seed("Stream", name, bytes([0, 255]) + data)
+        seed("Stream", f"{name}-mended", bytes([1, 0]) + data)
+        seed("Stream", f"{name}-cut", bytes([1, 20]) + data[:1024 + 40 + 4096])
+
+
 if __name__ == "__main__":
     shutil.rmtree(CORPUS, ignore_errors=True)
     disk_format()
@@ -188,3 +198,4 @@ if __name__ == "__main__":
     negotiation()
     transmission()
     control()
+    stream()

@@ -26,10 +26,12 @@ private enum At {
   static let properties = 144
   static let name = 168
   static let origin = 296
-  static let reserved = 304
+  static let lineage = 304
+  static let reserved = 320
 }
 
 private let readOnlyFlag: UInt8 = 1
+private let receivingFlag: UInt8 = 4
 private let nameCapacity = 128
 
 extension VolumeRecord {
@@ -57,6 +59,9 @@ extension VolumeRecord {
         && sizeBytes <= StorageSizes.maximumVolumeBytes, .volumeRecord, "sizeBytes")
     try FormatError.require(versionNode <= UInt64(UInt32.max), .volumeRecord, "versionNode")
     try FormatError.require(origin == nil || isReadOnly, .volumeRecord, "origin")
+    try FormatError.require(!isReceiving || !isReadOnly, .volumeRecord, "flags")
+    try FormatError.require(
+      lineage == .zero || origin != nil || isReceiving, .volumeRecord, "lineage")
     try FormatError.require(copies == 1, .volumeRecord, "copies")
     try FormatError.require(keyID == 0, .volumeRecord, "keyID")
     try root.validate(.volumeRecord)
@@ -107,7 +112,8 @@ extension VolumeRecord {
     writer.u32(value.bookmarkEpoch.number, At.bookmarkEpoch)
     writer.u64(value.sizeBytes, At.sizeBytes)
     writer.u32(value.logicalBlockBytes, At.logicalBlockBytes)
-    writer.u8(value.isReadOnly ? readOnlyFlag : 0, At.flags)
+    writer.u8(
+      (value.isReadOnly ? readOnlyFlag : 0) | (value.isReceiving ? receivingFlag : 0), At.flags)
     writer.u8(UInt8(value.name.utf8.count), At.nameLength)
     writer.u8(value.copies, At.copies)
     if case .wait(let seconds) = value.fullPolicy {
@@ -124,11 +130,15 @@ extension VolumeRecord {
     writer.u64(value.keyID, At.keyID)
     writer.root(value.properties, At.properties)
     writer.u64(value.origin?.number ?? 0, At.origin)
+    writer.uuid(value.lineage, At.lineage)
     writer.text(value.name, at: At.name, capacity: nameCapacity)
   }
 
   init(decoding reader: FieldReader) throws(FormatError) {
-    guard reader.isZero(At.reserved..<reader.count), reader.u8(At.flags) & ~readOnlyFlag == 0 else {
+    let flags = reader.u8(At.flags)
+    guard reader.isZero(At.reserved..<reader.count),
+      flags & ~(readOnlyFlag | receivingFlag) == 0
+    else {
       throw .reservedNotZero(.volumeRecord)
     }
     let nameLength = Int(reader.u8(At.nameLength))
@@ -140,7 +150,9 @@ extension VolumeRecord {
       sizeBytes: reader.u64(At.sizeBytes), logicalBlockBytes: reader.u32(At.logicalBlockBytes),
       createdAt: reader.u64(At.createdAt), fullPolicy: try Self.fullPolicy(reader))
     family = reader.u64(At.family)
-    isReadOnly = reader.u8(At.flags) & readOnlyFlag != 0
+    isReadOnly = flags & readOnlyFlag != 0
+    isReceiving = flags & receivingFlag != 0
+    lineage = reader.uuid(At.lineage)
     versionNode = reader.u64(At.versionNode)
     shareEpoch = ShareEpoch(reader.u32(At.shareEpoch))
     bookmarkEpoch = ShareEpoch(reader.u32(At.bookmarkEpoch))

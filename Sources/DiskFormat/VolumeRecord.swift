@@ -17,6 +17,13 @@ public struct VolumeRecord: Hashable, Sendable {
   /// The volumes that share a history: one data key, one reactor.
   public var family: UInt64
   public var isReadOnly: Bool
+  /// A stream is being received into it: it is not served, and what was received goes again when
+  /// that ends early (`lineage`).
+  public var isReceiving: Bool
+  /// Of a snapshot, the identity of the sender's snapshot that it was received from. Of a volume
+  /// that is being received, the UUID of the snapshot of it that it goes back to if that ends
+  /// early; it is deleted if there is none. Zero for all others.
+  public var lineage: StorageUUID
   /// Of a snapshot, the volume that it was made of; nil for volumes. A snapshot's name is unique
   /// among those of its volume.
   public var origin: VolumeID?
@@ -61,6 +68,8 @@ public struct VolumeRecord: Hashable, Sendable {
     self.name = name
     family = id.number
     isReadOnly = false
+    isReceiving = false
+    lineage = .zero
     origin = nil
     versionNode = 0
     shareEpoch = .zero
@@ -79,4 +88,7 @@ public struct VolumeRecord: Hashable, Sendable {
     keyID = 0
     properties = .none
   }
+
+  /// What a snapshot is to those who send and receive: the same in every pool that has it.
+  public var identity: StorageUUID { lineage == .zero ? uuid : lineage }
 }

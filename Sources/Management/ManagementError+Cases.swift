@@ -63,6 +63,14 @@ extension ManagementError {
       ])
   }
 
+  /// A stream is being received into the volume, or upon the snapshot.
+  public static func volumeReceiving(_ name: String, pool: String) -> ManagementError {
+    ManagementError(
+      .volumeReceiving, "a stream is being received into '\(name)' of pool '\(pool)'",
+      correction: "Wait for its end, or end the 'lamina receive' that does it.",
+      objects: [ManagementObject(name.contains("@") ? .snapshot : .volume, "\(pool)/\(name)")])
+  }
+
   public static func poolReadOnly(_ pool: String, reason: String?) -> ManagementError {
     ManagementError(
       .poolReadOnly, "pool '\(pool)' is read-only", cause: reason,

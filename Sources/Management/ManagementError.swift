@@ -52,6 +52,10 @@ extension ManagementError {
     case snapshotNotFound = "snapshot-not-found"
     case snapshotExists = "snapshot-exists"
     case volumesNotRelated = "volumes-not-related"
+    case volumeReceiving = "volume-receiving"
+    case volumeChanged = "volume-changed"
+    case baseNotFound = "base-not-found"
+    case streamDamaged = "stream-damaged"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
     case imagePinned = "image-pinned"
@@ -89,15 +93,16 @@ extension ManagementError.Code {
   /// The status of an HTTP answer that reports it.
   public var httpStatus: Int {
     switch self {
-    case .invalidName, .invalidSize, .invalidArgument, .invalidRequest, .addressInvalid,
-      .socketPathTooLong:
+    case .invalidName, .invalidSize, .invalidArgument, .invalidRequest, .streamDamaged,
+      .addressInvalid, .socketPathTooLong:
       400
     case .permissionDenied, .ringNotPermitted: 403
     case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound: 404
     case .methodNotAllowed: 405
     case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
-      .volumesNotRelated, .addressInUse,
-      .deviceMissing, .deviceForeign, .deviceHasData, .deviceUnsuitable, .directIONotPossible,
+      .addressInUse, .volumesNotRelated,
+      .volumeReceiving, .volumeChanged, .baseNotFound, .deviceMissing, .deviceForeign,
+      .deviceHasData, .deviceUnsuitable, .directIONotPossible,
       .limitReached, .imagePinned, .imagePinLost:
       409
     case .requestTooLarge: 413
@@ -133,6 +138,10 @@ extension ManagementError.Code {
     case .snapshotNotFound: "No such snapshot"
     case .snapshotExists: "Snapshot exists already"
     case .volumesNotRelated: "Volumes share no history"
+    case .volumeReceiving: "Volume is being received"
+    case .volumeChanged: "Volume has changed since the base"
+    case .baseNotFound: "Base of the stream not found"
+    case .streamDamaged: "Stream is damaged"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
     case .imagePinned: "Pool is being checked"

@@ -58,6 +58,20 @@ public protocol PoolService: Sendable {
   /// `volumeNotFound`, `snapshotNotFound`, `volumesNotRelated`, `inputOutput`.
   func changes(_ specification: ChangeSpecification) async throws(ManagementError) -> ChangeList
 
+  /// What `send` would send. Throws as it does before its first byte.
+  func checkSend(_ order: SendOrder) async throws(ManagementError) -> VolumeDescription
+
+  /// Hands a snapshot out as a stream (`Docs/StreamFormat.md`), which is whole if this does not
+  /// throw. Throws `snapshotNotFound`, `inputOutput`, and what the sink throws.
+  func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError)
+
+  /// Makes the snapshot that a stream holds, and answers when it is durable and what was read back
+  /// is what was sent. Throws `streamDamaged`, `formatNotSupported`, `volumeExists`, `noSpace`,
+  /// `poolReadOnly`, and what the source throws; then nothing of the stream is left.
+  func receive(
+    _ order: ReceiveOrder, from source: any ByteSource
+  ) async throws(ManagementError) -> VolumeDescription
+
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)
 }

@@ -21,11 +21,16 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
   public var createdAt: Timestamp
   /// Of a snapshot, the name of its volume.
   public var snapshotOf: String?
+  /// True: a stream is being received into it, and no host gets to see it. Else nil.
+  public var receiving: Bool?
+  /// Of a snapshot that was received, what identifies the one that was sent.
+  public var receivedFrom: StorageUUID?
 
   public init(
     name: String, pool: String, uuid: StorageUUID, id: UInt64, sizeBytes: UInt64,
     allocatedBytes: UInt64, mappedBytes: UInt64, logicalBlockBytes: Int, readOnly: Bool,
-    fullPolicy: FullPolicy, createdAt: Timestamp, snapshotOf: String? = nil
+    fullPolicy: FullPolicy, createdAt: Timestamp, snapshotOf: String? = nil,
+    receiving: Bool? = nil, receivedFrom: StorageUUID? = nil
   ) {
     self.name = name
     self.pool = pool
@@ -39,6 +44,8 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
     self.fullPolicy = fullPolicy
     self.createdAt = createdAt
     self.snapshotOf = snapshotOf
+    self.receiving = receiving
+    self.receivedFrom = receivedFrom
   }
 }
 

@@ -17,7 +17,7 @@ public struct ManagementClient: PoolService {
 
   public let socketPath: String
   public let timeoutMilliseconds: Int64
-  private static let connectTimeoutMilliseconds: Int64 = 5000
+  static let connectTimeoutMilliseconds: Int64 = 5000
 
   public init(socketPath: String, timeoutMilliseconds: Int64 = 60_000) {
     precondition(timeoutMilliseconds > 0)
@@ -109,7 +109,14 @@ public struct ManagementClient: PoolService {
   private func value<Value: Decodable>(
     _ method: HTTPMethod, _ path: String, body: Data? = nil
   ) async throws(ManagementError) -> Value {
-    let answer = try await exchange(method, path, body: body)
+    try value(in: try await exchange(method, path, body: body))
+  }
+
+  /// What an answer holds; one that reports a problem is thrown.
+  func value<Value: Decodable>(
+    in answer: HTTPExchange.Answer
+  ) throws(ManagementError) -> Value {
+    guard (200..<300).contains(answer.status.code) else { throw problem(in: answer) }
     do {
       return try ManagementJSON.decode(Value.self, from: Data(answer.body.readableBytesView))
     } catch {
@@ -134,7 +141,7 @@ public struct ManagementClient: PoolService {
     return answer
   }
 
-  private func problem(in answer: HTTPExchange.Answer) -> ManagementError {
+  func problem(in answer: HTTPExchange.Answer) -> ManagementError {
     let data = Data(answer.body.readableBytesView)
     if let problem = try? ManagementJSON.decode(ManagementError.self, from: data) {
       return problem

@@ -90,8 +90,8 @@ public actor ManagementServer {
 
   private static func router(
     _ routes: [ManagementRoute], serving service: any PoolService
-  ) -> Router<BasicRequestContext> {
-    let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
+  ) -> Router<ControlContext> {
+    let router = Router(context: ControlContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: ProblemMiddleware())
     for route in routes {
       router.on(RouterPath(route.path), method: httpMethod(route.method)) { request, context in
@@ -103,13 +103,14 @@ public actor ManagementServer {
         return response(to: try await route.action(input, service))
       }
     }
-    refuseOtherMethods(routes, on: router)
+    StreamRoutes.add(to: router, serving: service)
+    refuseOtherMethods(routes.map { ($0.method, $0.path) } + StreamRoutes.all, on: router)
     return router
   }
 
   /// A path that exists says which methods it has, instead of not being found.
   private static func refuseOtherMethods(
-    _ routes: [ManagementRoute], on router: Router<BasicRequestContext>
+    _ routes: [(method: ManagementRoute.Method, path: String)], on router: Router<ControlContext>
   ) {
     for (path, present) in Dictionary(grouping: routes, by: \.path) {
       let methods = Set(present.map(\.method))
@@ -120,7 +121,7 @@ public actor ManagementServer {
             .methodNotAllowed, "\(method.rawValue) is not possible at \(request.uri.path)",
             correction: "Use \(names).",
             objects: [ManagementObject(.route, "\(method.rawValue) \(request.uri.path)")])
-          var response = ProblemMiddleware<BasicRequestContext>.answer(problem)
+          var response = ProblemMiddleware<ControlContext>.answer(problem)
           response.headers[.allow] = names
           return response
         }

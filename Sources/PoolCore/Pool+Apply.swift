@@ -64,6 +64,7 @@ extension Pool {
     guard snapshots.isEmpty else {
       throw .hasSnapshots(volumes.shownName(slot.index), snapshots.map(volumes.shownName))
     }
+    if isReceiveBase(slot) { throw .isBeingReceived(volumes.shownName(slot.index)) }
     try prepareCatalogueChange(.essential)
   }
 

@@ -33,6 +33,7 @@ extension Pool {
       let source = volumes.record(request.source.index)
       guard Self.isValidName(request.name) else { throw .invalidName(request.name) }
       guard source.origin == nil else { throw .isSnapshot(volumes.shownName(request.source.index)) }
+      guard !source.isReceiving else { throw .isBeingReceived(source.name) }
       let shown = "\(source.name)@\(request.name)"
       guard volumes.slot(snapshot: request.name, of: source.id) == nil,
         names.insert(shown).inserted
@@ -45,23 +46,30 @@ extension Pool {
   public func applySnapshots(_ requests: [SnapshotRequest]) -> [VolumeID] {
     var ids: [VolumeID] = []
     for (index, request) in requests.enumerated() {
-      var record = volumes.record(request.source.index)
-      let source = record.id
-      record.id = VolumeID(volumes.nextID)
-      record.uuid = request.uuid
-      record.name = request.name
-      record.createdAt = request.createdAt
-      record.isReadOnly = true
-      record.origin = source
-      record.versionNode = UInt64(shareEpoch.number)
-      record.shareEpoch = shareEpoch
-      record.holds = 0
+      let record = snapshotRecord(request)
       _ = applyNew(
-        .snapshot(source: source, snapshot: record.withoutDerivedFields),
+        .snapshot(source: volumes.states[request.source.index].id, snapshot: record),
         more: index + 1 < requests.count)
       ids.append(record.id)
     }
     return ids
+  }
+
+  /// The record of a snapshot that is made next.
+  func snapshotRecord(_ request: SnapshotRequest) -> VolumeRecord {
+    var record = volumes.record(request.source.index)
+    record.origin = record.id
+    record.id = VolumeID(volumes.nextID)
+    record.uuid = request.uuid
+    record.name = request.name
+    record.createdAt = request.createdAt
+    record.isReadOnly = true
+    record.versionNode = UInt64(shareEpoch.number)
+    record.shareEpoch = shareEpoch
+    record.holds = 0
+    record.isReceiving = false
+    record.lineage = .zero
+    return record.withoutDerivedFields
   }
 
   // MARK: Clones
@@ -87,6 +95,7 @@ extension Pool {
     record.createdAt = createdAt
     record.isReadOnly = false
     record.origin = nil
+    record.lineage = .zero
     record.shareEpoch = ShareEpoch(UInt32(record.versionNode))
     record.holds = 0
     _ = applyNew(.clone(source: source, clone: record.withoutDerivedFields))
@@ -100,6 +109,7 @@ extension Pool {
   ) throws(PoolError) {
     let record = volumes.record(volume.index)
     guard record.origin == nil else { throw .isSnapshot(volumes.shownName(volume.index)) }
+    guard !record.isReceiving else { throw .isBeingReceived(record.name) }
     guard volumes.record(snapshot.index).origin == record.id else {
       throw .isNoSnapshotOf(volumes.shownName(snapshot.index), record.name)
     }
@@ -113,7 +123,7 @@ extension Pool {
         volume: volumes.states[volume.index].id, snapshot: volumes.states[snapshot.index].id))
   }
 
-  private func prepareBranches(_ count: Int) throws(PoolError) {
+  func prepareBranches(_ count: Int) throws(PoolError) {
     guard shareEpoch.number <= UInt32.max - UInt32(count) - 1 else { throw .shareEpochsUsedUp }
     try prepareCatalogueChange(.reclaim, nodes: 4 * count)
   }

@@ -33,6 +33,9 @@ extension Pool {
       guard record.sizeBytes == volumes.states[slot].sizeBytes else {
         throw .badField(.record, "sizeBytes")
       }
+      guard !record.isReceiving || record.lineage == .zero || receiveBase(of: record) != nil else {
+        throw .badField(.record, "lineage")
+      }
     case .deleteVolume(let id):
       guard volumes.slot(id) != nil else { throw .badField(.record, "volume") }
     case .segmentClass(let segment, let newClass, let partner):
@@ -119,7 +122,7 @@ extension Pool {
     }
     guard record.sizeBytes > 0 else { throw .badField(.record, "sizeBytes") }
     guard record.shareEpoch == .zero, record.versionNode == 0, record.origin == nil,
-      record.root.isNone
+      record.root.isNone, record.lineage == .zero
     else { throw .badField(.record, "root") }
   }
 
@@ -143,7 +146,9 @@ extension Pool {
       throw .badField(.record, "source")
     }
     try checkBranch(record, of: slot)
-    guard !record.isReadOnly, record.origin == nil, volumes.slot(named: record.name) == nil else {
+    guard !record.isReadOnly, !record.isReceiving, record.origin == nil,
+      volumes.slot(named: record.name) == nil
+    else {
       throw .badField(.record, "name")
     }
     let node = volumes.states[slot].versionNode

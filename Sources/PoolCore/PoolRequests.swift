@@ -143,6 +143,10 @@ public enum PoolError: Error, Hashable, Sendable {
   case hasSnapshots(String, [String])
   /// Somebody else reads an image of the pool.
   case imageIsPinned
+  /// A stream is being received into the volume, or upon the snapshot.
+  case isBeingReceived(String)
+  /// The first is no longer what the second, its snapshot, has.
+  case hasChanged(String, since: String)
   /// The pool has made 2³² - 2 branches.
   case shareEpochsUsedUp
 }

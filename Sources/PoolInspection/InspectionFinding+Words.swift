@@ -169,6 +169,9 @@ extension InspectionProblem {
     case .branchPointTwice(let epoch): "branch point \(epoch.number) is there twice"
     case .branchPointInFuture(let epoch): "branch point \(epoch.number) is in the future"
     case .snapshotWithoutVolume(let id): "there is no volume \(id.number) that it is a snapshot of"
+    case .receiveUnfinished: "a stream was being received into it"
+    case .receiveBaseMissing(let base):
+      "it was being received upon snapshot \(base) of it, which is not there"
     case .rootTooLow(let level, let needed):
       "its map has level \(level), and its size needs level \(needed)"
     case .mappedBeyondEnd: "something is mapped beyond its end"

@@ -63,6 +63,8 @@ extension InspectionProblem {
     case .branchPointTwice: "branch-point-twice"
     case .branchPointInFuture: "branch-point-in-future"
     case .snapshotWithoutVolume: "snapshot-without-volume"
+    case .receiveUnfinished: "receive-unfinished"
+    case .receiveBaseMissing: "receive-base-missing"
     case .rootTooLow: "root-too-low"
     case .mappedBeyondEnd: "mapped-beyond-end"
     case .allocatedExtents: "allocated-total"
@@ -100,8 +102,13 @@ extension InspectionProblem {
     case .countTooLow:
       "Do not start the pool: it would overwrite this space. Run 'lamina pool check --repair'"
         + " first."
+    case .receiveBaseMissing:
+      "It holds a part of what was sent, and is not served. Clone a snapshot of it that is there,"
+        + " then delete it and its snapshots."
     case .memberBehind, .slotLost:
       "Nothing has to be done: the next start of the pool writes it anew."
+    case .receiveUnfinished:
+      "Nothing has to be done: the next start of the pool undoes it. Then receive it again."
     case .memberMissing, .onMissingDevice: "Attach the device, or name it with --device."
     case .memberTwice, .foreignDevice, .memberExpelled:
       "Name the devices of one pool, each once; it is not known what this one holds."

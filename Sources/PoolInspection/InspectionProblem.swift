@@ -118,6 +118,10 @@ public enum InspectionProblem: Hashable, Sendable {
   case branchPointInFuture(ShareEpoch)
   /// The volume that a snapshot was made of is gone.
   case snapshotWithoutVolume(VolumeID)
+  /// A stream was being received into it when the server ended: the next start undoes that.
+  case receiveUnfinished
+  /// What was received into it upon a snapshot cannot be taken back: that snapshot is gone.
+  case receiveBaseMissing(StorageUUID)
   /// The map's root is too low for the volume's size.
   case rootTooLow(level: UInt8, needed: UInt8)
   /// Blocks are mapped, or space is held, beyond the volume's end.
@@ -174,7 +178,7 @@ public enum InspectionProblem: Hashable, Sendable {
   public var severity: InspectionFinding.Severity {
     switch self {
     case .wrongSlot, .copiesDiffer, .slotLost, .memberBehind, .freeUnits, .leaksNotJudged,
-      .reserveLow:
+      .reserveLow, .receiveUnfinished:
       .notice
     case .countTooHigh, .countSticky, .allocatedExtents, .mappedBlocks, .lentPlaces, .doomedListGap,
       .volumeNameTwice, .volumeUUIDTwice, .volumeNameUnusual, .placesOnOneDevice, .unusedField,

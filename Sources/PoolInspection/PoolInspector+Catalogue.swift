@@ -21,6 +21,7 @@ extension PoolInspector {
     for volume in volumes {
       checkFields(of: volume, superblock)
       checkSnapshot(volume, of: origins)
+      checkReceiving(volume)
       inspectMap(of: volume, superblock)
     }
   }

@@ -37,4 +37,14 @@ extension PoolInspector {
     guard let origin = volume.origin, !origins.contains(origin) else { return }
     find(.snapshotWithoutVolume(origin), at: .volume(volume.id), volumes: [volume.id])
   }
+
+  /// A volume that is being received has the snapshot that it goes back to, unless it is new.
+  func checkReceiving(_ volume: VolumeRecord) {
+    guard volume.isReceiving else { return }
+    let here = InspectionPlace.volume(volume.id)
+    find(.receiveUnfinished, at: here, volumes: [volume.id])
+    guard volume.lineage != .zero else { return }
+    let hasBase = volumes.contains { $0.origin == volume.id && $0.uuid == volume.lineage }
+    if !hasBase { find(.receiveBaseMissing(volume.lineage), at: here, volumes: [volume.id]) }
+  }
 }

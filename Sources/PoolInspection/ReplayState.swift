@@ -11,6 +11,7 @@ struct ReplayState {
     var sizeBytes: UInt64
     var hasMap: Bool
     var origin: VolumeID?
+    var uuid: StorageUUID
     var shareEpoch: ShareEpoch
     var versionNode: UInt64
   }
@@ -36,7 +37,8 @@ struct ReplayState {
     for volume in inspector.volumes {
       volumes[volume.id] = Volume(
         name: volume.uniqueName, family: volume.family, sizeBytes: volume.sizeBytes,
-        hasMap: !volume.root.isNone, origin: volume.origin, shareEpoch: volume.shareEpoch,
+        hasMap: !volume.root.isNone, origin: volume.origin, uuid: volume.uuid,
+        shareEpoch: volume.shareEpoch,
         versionNode: volume.versionNode)
       names[volume.uniqueName] = volume.id
     }
@@ -75,7 +77,7 @@ struct ReplayState {
       nextVolumeID &+= 1
       volumes[volume.id] = Volume(
         name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes, hasMap: false,
-        origin: nil, shareEpoch: .zero, versionNode: 0)
+        origin: nil, uuid: volume.uuid, shareEpoch: .zero, versionNode: 0)
       names[volume.name] = volume.id
       inspector.report.volumeNames[volume.id] = volume.name
     case .alterVolume(let volume):
@@ -84,6 +86,10 @@ struct ReplayState {
       try require(names[name] == nil || names[name] == volume.id, "name")
       names[old.name] = nil
       names[name] = volume.id
+      let hasBase = volumes.values.contains {
+        $0.origin == volume.id && $0.uuid == volume.lineage
+      }
+      try require(!volume.isReceiving || volume.lineage == .zero || hasBase, "lineage")
       volumes[volume.id]?.name = name
       volumes[volume.id]?.sizeBytes = volume.sizeBytes
     case .deleteVolume(let id):
@@ -140,7 +146,7 @@ struct ReplayState {
     shareEpoch = ShareEpoch(shareEpoch.number &+ 1)
     volumes[made.id] = Volume(
       name: made.uniqueName, family: made.family, sizeBytes: made.sizeBytes, hasMap: old.hasMap,
-      origin: made.origin, shareEpoch: made.shareEpoch, versionNode: node)
+      origin: made.origin, uuid: made.uuid, shareEpoch: made.shareEpoch, versionNode: node)
     names[made.uniqueName] = made.id
     inspector.report.volumeNames[made.id] = made.name
   }

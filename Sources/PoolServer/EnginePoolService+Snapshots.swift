@@ -84,7 +84,7 @@ extension EnginePoolService {
     host.pool.volume(named: name.description)
   }
 
-  private static func branched(
+  static func branched(
     _ result: ManagementResult, _ host: PoolHost
   ) -> Result<[VolumeDescription], ManagementError> {
     guard case .branched(let ids) = result else { return .failure(branchProblem(result, host)) }

@@ -26,12 +26,15 @@ struct EnginePoolService: PoolService {
   ) async throws(ManagementError) -> Value {
     let result = await withCheckedContinuation {
       (continuation: CheckedContinuation<Result<Value, ManagementError>, Never>) in
-      thread.post { host in
+      let isTaken = thread.post { host in
         guard !host.isStopping else {
           continuation.resume(returning: .failure(.serverStopping(pool: host.pool.name)))
           return
         }
         body(host) { continuation.resume(returning: $0) }
+      }
+      if !isTaken {
+        continuation.resume(returning: .failure(.serverStopping(pool: thread.poolName)))
       }
     }
     return try result.get()
@@ -85,6 +88,9 @@ struct EnginePoolService: PoolService {
         done(.failure(.volumeNotFound(name, pool: host.pool.name)))
         return
       }
+      guard !host.receiving.contains(host.pool.record(of: slot).id) else {
+        return done(.failure(.volumeReceiving(name.text, pool: host.pool.name)))
+      }
       host.engine.deleteVolume(
         host.pool.record(of: slot).id,
         token: host.token { host, result in
@@ -107,7 +113,7 @@ struct EnginePoolService: PoolService {
     } as Void
   }
 
-  private static func problem(
+  static func problem(
     _ result: ManagementResult, _ name: VolumeName, _ host: PoolHost
   ) -> ManagementError {
     switch result {

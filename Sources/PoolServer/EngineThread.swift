@@ -6,13 +6,16 @@ import Management
 final class EngineThread: Sendable {
   let mailbox: Mailbox<@Sendable (PoolHost) -> Void>
   let listeners: [ListenAddress]
+  let poolName: String
   private let ended: Ending
 
   private init(
-    mailbox: Mailbox<@Sendable (PoolHost) -> Void>, listeners: [ListenAddress], ended: Ending
+    mailbox: Mailbox<@Sendable (PoolHost) -> Void>, listeners: [ListenAddress],
+    poolName: String, ended: Ending
   ) {
     self.mailbox = mailbox
     self.listeners = listeners
+    self.poolName = poolName
     self.ended = ended
   }
 
@@ -31,7 +34,9 @@ final class EngineThread: Sendable {
         }
         continuation.resume(
           returning: .success(
-            EngineThread(mailbox: host.mailbox, listeners: host.listeners, ended: ended)))
+            EngineThread(
+              mailbox: host.mailbox, listeners: host.listeners, poolName: options.record.name.text,
+              ended: ended)))
         do throws(ManagementError) {
           try host.run()
           ended.end(with: nil)
@@ -44,8 +49,10 @@ final class EngineThread: Sendable {
     return try result.get()
   }
 
-  /// Runs `body` on the thread. After the pool was closed it is never run: callers ask first.
-  func post(_ body: @escaping @Sendable (PoolHost) -> Void) { mailbox.post(body) }
+  /// Runs `body` on the thread; false: the pool is closed, and it is never run.
+  @discardableResult func post(_ body: @escaping @Sendable (PoolHost) -> Void) -> Bool {
+    mailbox.post(body)
+  }
 
   /// Stops cleanly; returns when the pool is closed.
   func stop() async throws(ManagementError) {

@@ -106,7 +106,7 @@ extension ManagementError {
           + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
     case .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf,
-      .tooManyAtOnce, .shareEpochsUsedUp, .imageIsPinned:
+      .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp, .imageIsPinned:
       self.init(pool: pool, refusingBranch: error)
     }
   }
@@ -137,6 +137,14 @@ extension ManagementError {
         correction: "Name at most \(most) in one command.",
         objects: [ManagementObject(.pool, pool)])
     case .imageIsPinned: self = .imagePinned(pool: pool)
+    case .isBeingReceived(let name): self = .volumeReceiving(name, pool: pool)
+    case .hasChanged(let name, let base):
+      self.init(
+        .volumeChanged, "volume '\(name)' has changed since '\(base)'",
+        cause: "The stream was made upon that snapshot, and what was written since would be lost.",
+        correction: "Make a snapshot of the volume if you need it as it is, then receive with"
+          + " --rollback.",
+        objects: [ManagementObject(.volume, "\(pool)/\(name)")])
     case .shareEpochsUsedUp:
       self.init(
         .limitReached, "pool '\(pool)' has made as many snapshots as it ever can",

@@ -37,6 +37,10 @@ final class PoolHost {
   private let paths: [DeviceIndex: String]
   private var tail: PoolTail
   private var nbd: NBDServer?
+  /// What this process itself reads and writes.
+  let local = LocalRequests()
+  /// Volumes into which a stream is being received.
+  var receiving: Set<VolumeID> = []
   /// The addresses as they are, in the order of the options.
   private(set) var listeners: [ListenAddress] = []
   private var nextToken: UInt64 = 1
@@ -208,6 +212,7 @@ final class PoolHost {
   /// Runs until the pool is closed. Throws what kept it from being closed cleanly.
   func run() throws(ManagementError) {
     // What was taken over by the start (deleted trees) goes on at once.
+    undoUnfinishedReceives()
     pump(at: SystemClock.now())
     while !isFinished {
       reactor.turn(until: deadline)
@@ -227,6 +232,9 @@ final class PoolHost {
       stepStop(at: now)
     }
     reactor.shutDown()
+    local.refuseAll()
+    // Who asked too late is told so.
+    for message in mailbox.close() { message(self) }
     if stopProblem == nil { tail.remove() }
     if stopProblem == nil { try options.state.removeHolder(of: options.record.name) }
     PoolDevices.close(devices)
@@ -245,6 +253,7 @@ final class PoolHost {
       deadline = min(deadline, nbd.nextDeadline)
       if nbd.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
     }
+    if local.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
     if case .draining(let until) = phase { deadline = min(deadline, until) }
     return deadline == .distantFuture ? nil : deadline
   }
@@ -255,6 +264,7 @@ final class PoolHost {
     // rest comes with the next turn of the reactor.
     for _ in 0..<4 {
       nbd?.submitRequests(engine.submit)
+      local.submitRequests(engine.submit)
       engine.turn(now: now)
       // One question a turn, not one a command: the path of every product is the second loop.
       if let driver {
@@ -265,10 +275,11 @@ final class PoolHost {
       // Nothing is asked of the engine before all answers are taken, so the extents stay.
       let extents = engine.blockStatusExtents
       while let answer = engine.answers.removeFirst() {
+        if local.deliver(answer, extents: extents.span) { continue }
         nbd?.deliver(answer, extents: extents.span)
       }
       nbd?.flushSends(at: now)
-      guard let nbd, nbd.hasRequests else { break }
+      guard nbd?.hasRequests == true || local.hasRequests else { break }
     }
     while let answer = engine.nextManagementAnswer() {
       waiting.removeValue(forKey: answer.token)?(self, answer.result)
@@ -355,7 +366,9 @@ final class PoolHost {
       logicalBlockBytes: Int(record.logicalBlockBytes), readOnly: record.isReadOnly,
       fullPolicy: record.fullPolicy.shown,
       createdAt: Timestamp(secondsSince1970: Int64(record.createdAt)),
-      snapshotOf: record.origin.flatMap { pool.volume($0) }.map { pool.record(of: $0).name })
+      snapshotOf: record.origin.flatMap { pool.volume($0) }.map { pool.record(of: $0).name },
+      receiving: record.isReceiving ? true : nil,
+      receivedFrom: record.origin != nil && record.lineage != .zero ? record.lineage : nil)
   }
 }
 

@@ -25,13 +25,18 @@ enum BranchOrder {
   case snapshots([SnapshotOrder])
   case clone(snapshot: VolumeID, name: String, uuid: StorageUUID, createdAt: UInt64)
   case rollback(volume: VolumeID, snapshot: VolumeID)
+  // The steps of receiving a stream: `VolumeEngine+Receive.swift`.
+  case receive(volume: VolumeID, base: VolumeID)
+  case received(SnapshotOrder, lineage: StorageUUID)
+  case receiveUndone(VolumeID)
 
   /// The volumes whose mutations must not be under way.
   var volumes: [VolumeID] {
     switch self {
     case .snapshots(let orders): orders.map(\.source)
     case .clone: []
-    case .rollback(let volume, _): [volume]
+    case .rollback(let volume, _), .receive(let volume, _), .receiveUndone(let volume): [volume]
+    case .received(let order, _): [order.source]
     }
   }
 }
@@ -109,10 +114,7 @@ extension VolumeEngine {
   ) throws(PoolError) -> [VolumeID] {
     switch order {
     case .snapshots(let orders):
-      let requests = zip(orders, slots).map { order, slot in
-        Pool.SnapshotRequest(
-          source: slot, name: order.name, uuid: order.uuid, createdAt: order.createdAt)
-      }
+      let requests = zip(orders, slots).map { Pool.SnapshotRequest($0, of: $1) }
       try pool.prepareSnapshots(requests)
       return pool.applySnapshots(requests)
     case .clone(let id, let name, let uuid, let createdAt):
@@ -124,10 +126,11 @@ extension VolumeEngine {
       try pool.prepareRollback(of: slots[0], to: snapshot)
       pool.applyRollback(of: slots[0], to: snapshot)
       return []
+    case .receive, .received, .receiveUndone: return try applyReceive(order, slots[0])
     }
   }
 
-  private func branchSource(_ id: VolumeID) throws(PoolError) -> VolumeSlot {
+  func branchSource(_ id: VolumeID) throws(PoolError) -> VolumeSlot {
     guard let slot = pool.volume(id), !isGoing(slot) else {
       throw .noSuchVolume("\(id.number)")
     }
@@ -159,5 +162,11 @@ extension VolumeEngine {
       pool.applyNextUnshare()
       noteRecords()
     }
+  }
+}
+
+extension Pool.SnapshotRequest {
+  init(_ order: SnapshotOrder, of slot: VolumeSlot) {
+    self.init(source: slot, name: order.name, uuid: order.uuid, createdAt: order.createdAt)
   }
 }

@@ -77,15 +77,17 @@ extension VolumeEngine: ExportDirectory {
   public func export(named name: String) -> ExportDescription? {
     guard let slot = pool.volume(named: name), !isGoing(slot) else { return nil }
     let record = pool.record(of: slot)
+    guard !record.isReceiving else { return nil }
     return ExportDescription(
       volume: record.id, name: pool.shownName(of: slot), uuid: record.uuid,
       sizeBytes: record.sizeBytes,
       logicalBlockBytes: Int(record.logicalBlockBytes), isReadOnly: record.isReadOnly)
   }
 
-  /// The names of all volumes, sorted.
+  /// The names of all volumes that are served, sorted: none that is being received.
   public func exportNames() -> [String] {
-    pool.volumeSlots.filter { !isGoing($0) }.map { pool.shownName(of: $0) }
+    pool.volumeSlots.filter { !isGoing($0) && !pool.record(of: $0).isReceiving }
+      .map { pool.shownName(of: $0) }
   }
 
   // MARK: Steps

@@ -28,6 +28,15 @@ import Testing
     #expect(mailbox.takeAll().isEmpty)
   }
 
+  @Test func aClosedMailboxSaysSoAndKeepsNothing() throws {
+    let reactor = try Reactor()
+    let mailbox = Mailbox<Int>(waking: reactor.waker)
+    #expect(mailbox.post(1))
+    #expect(mailbox.close() == [1])
+    #expect(!mailbox.post(2))
+    #expect(mailbox.takeAll().isEmpty)
+  }
+
   @Test func twoMailboxesShareOneReactor() throws {
     let reactor = try Reactor()
     let first = Mailbox<Int>(waking: reactor.waker)

@@ -77,6 +77,21 @@ struct CannedPool: PoolService {
       nextOffsetBytes: isFirst ? 65536 : nil)
   }
 
+  func checkSend(_ order: SendOrder) async throws(ManagementError) -> VolumeDescription {
+    Self.snapshot
+  }
+
+  func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
+    try await sink.write(Array("a stream".utf8))
+  }
+
+  func receive(
+    _ order: ReceiveOrder, from source: any ByteSource
+  ) async throws(ManagementError) -> VolumeDescription {
+    while try await source.next() != nil {}
+    return Self.snapshot
+  }
+
   static let snapshot = VolumeDescription(
     name: "disk@monday", pool: "tank", uuid: uuid, id: 4, sizeBytes: 10 << 40,
     allocatedBytes: 65536, mappedBytes: 4096, logicalBlockBytes: 512, readOnly: true,

@@ -10,6 +10,7 @@ extension Golden {
     ("catalogue-leaf-v1", { catalogueLeaf }),
     ("doomed-leaf-v1", { doomedLeaf }),
     ("snapshot-leaf-v1", { snapshotLeaf }),
+    ("received-leaf-v1", { receivedLeaf }),
     ("doomed-leaf-branched-v1", { branchedDoomedLeaf }),
     ("version-tree-leaf-v1", { versionTreeLeaf }),
     ("count-page-v1", { countPage }),
@@ -61,6 +62,13 @@ extension Golden {
     node(nodeHeader(.catalogue)) { node in
       storedVolume.encode(into: node, slot: 2)
       snapshot.encode(into: node, slot: 3)
+    }
+  }
+
+  static var receivedLeaf: [UInt8] {
+    node(nodeHeader(.catalogue)) { node in
+      receivingVolume.encode(into: node, slot: 2)
+      receivedSnapshot.encode(into: node, slot: 3)
     }
   }
 

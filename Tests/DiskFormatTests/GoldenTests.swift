@@ -79,6 +79,14 @@ import Testing
     }
   }
 
+  @Test func whatReceivingAddsIsRead() throws {
+    try withNode(holding: try HexImage.load("received-leaf-v1")) { (node) throws in
+      try node.validateContents(try node.open())
+      #expect(try VolumeRecord.decode(from: node, slot: 2) == Golden.receivingVolume)
+      #expect(try VolumeRecord.decode(from: node, slot: 3) == Golden.receivedSnapshot)
+    }
+  }
+
   @Test func theSegmentTableIsRead() throws {
     try withNode(holding: try HexImage.load("segment-page-v1")) { (node) throws in
       let header = try node.open()

@@ -91,6 +91,21 @@ enum Golden {
     return snapshot
   }()
 
+  /// Received from another pool.
+  static let receivedSnapshot: VolumeRecord = {
+    var received = snapshot
+    received.lineage = StorageUUID(high: 0x6C69_6E65_6167_4555, low: 0x8000_0000_0000_0006)
+    return received
+  }()
+
+  /// A stream is being received into it, upon a snapshot of it.
+  static let receivingVolume: VolumeRecord = {
+    var volume = storedVolume
+    volume.isReceiving = true
+    volume.lineage = StorageUUID(high: 0x6261_7365_2075_4555, low: 0x8000_0000_0000_0007)
+    return volume
+  }()
+
   /// By the slot that each is in.
   static let versionNodes: [(slot: Int, node: VersionNode)] = [
     (0, VersionNode(epoch: ShareEpoch(3), parent: .zero)),

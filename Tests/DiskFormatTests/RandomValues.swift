@@ -115,6 +115,8 @@ extension SeededRandom {
     volume.isReadOnly = chance(2)
     volume.versionNode = UInt64(UInt32(truncatingIfNeeded: next()))
     if volume.isReadOnly && chance(2) { volume.origin = VolumeID(1 + next() % 1000) }
+    volume.isReceiving = !volume.isReadOnly && chance(4)
+    if (volume.isReceiving || volume.origin != nil) && chance(2) { volume.lineage = uuid() }
     volume.shareEpoch = epoch()
     volume.bookmarkEpoch = epoch()
     volume.root = root()

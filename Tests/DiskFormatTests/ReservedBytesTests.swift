@@ -109,7 +109,12 @@ import Testing
     refused(Golden.doomedLeaf, at: 64 + 64 + 49, value: 1, .reservedNotZero(.doomedEntry))
     refused(Golden.catalogueLeaf, at: 64 + 8, value: 1, .reservedNotZero(.volumeRecord))
     refused(
-      Golden.catalogueLeaf, at: 64 + 2 * 448 + 304, value: 1, .reservedNotZero(.volumeRecord))
+      Golden.catalogueLeaf, at: 64 + 2 * 448 + 320, value: 1, .reservedNotZero(.volumeRecord))
+    // A lineage without a reason, and a snapshot that something is received into.
+    refused(
+      Golden.catalogueLeaf, at: 64 + 2 * 448 + 304, value: 1, .badField(.volumeRecord, "lineage"))
+    refused(
+      Golden.catalogueLeaf, at: 64 + 3 * 448 + 60, value: 5, .badField(.volumeRecord, "flags"))
   }
 
   @Test func whatFollowsTheRecordsOfAJournalBlockIsZero() {

@@ -19,6 +19,7 @@ import Testing
     "Negotiation": { try NegotiationFuzzing.run($0) },
     "Transmission": { try TransmissionFuzzing.run($0) },
     "Control": { try ControlFuzzing.run($0) },
+    "Stream": { try StreamFuzzing.run($0) },
   ]
 
   private static func inputs(_ folder: String, _ target: String) throws -> [URL] {

@@ -84,6 +84,55 @@ actor MemoryPool: PoolService {
     checkpoints += 1
   }
 
+  // MARK: Streams
+
+  /// What `send` hands out, piece by piece; then it throws `streamFailure`, if that is set.
+  private var streamPieces: [[UInt8]] = []
+  private var streamFailure: ManagementError?
+  /// What `receive` got; it throws `streamFailure` when it has `receiveAtMost` bytes.
+  private(set) var received: [UInt8] = []
+  private var receiveAtMost = Int.max
+  private(set) var brokenStreams = 0
+
+  func stream(_ pieces: [[UInt8]], thenFail failure: ManagementError? = nil) {
+    streamPieces = pieces
+    streamFailure = failure
+  }
+
+  func refuseStreams(after count: Int, with failure: ManagementError) {
+    receiveAtMost = count
+    streamFailure = failure
+  }
+
+  func checkSend(_ order: SendOrder) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    guard !streamPieces.isEmpty else {
+      throw .snapshotNotFound(order.snapshot, pool: Self.name)
+    }
+    return try await volume(named: order.snapshot.volume)
+  }
+
+  func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
+    for piece in streamPieces { try await sink.write(piece) }
+    if let streamFailure { throw streamFailure }
+  }
+
+  func receive(
+    _ order: ReceiveOrder, from source: any ByteSource
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    do throws(ManagementError) {
+      while let piece = try await source.next() {
+        received += piece
+        if received.count >= receiveAtMost, let streamFailure { throw streamFailure }
+      }
+    } catch {
+      brokenStreams += 1
+      throw error
+    }
+    return try await volume(named: order.volume)
+  }
+
   func listSnapshots() async throws(ManagementError) -> [VolumeDescription] {
     try await enter()
     return volumes.values.filter { $0.snapshotOf != nil }.sorted { $0.id < $1.id }

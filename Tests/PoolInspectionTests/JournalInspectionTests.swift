@@ -108,6 +108,11 @@ import Testing
     #expect(problems([.createVolume(volume(7, "new"))]) == [.recordRefused("volume")])
     #expect(problems([.createVolume(volume(6, "one"))]) == [.recordRefused("name")])
     #expect(problems([.alterVolume(volume(9, "x"))]) == [.recordRefused("volume")])
+    var receiving = volume(3, "empty")
+    receiving.isReceiving = true
+    #expect(problems([.alterVolume(receiving)]).isEmpty)
+    receiving.lineage = StorageUUID(high: 2, low: 2)
+    #expect(problems([.alterVolume(receiving)]) == [.recordRefused("lineage")])
     #expect(problems([.alterVolume(volume(3, "one"))]) == [.recordRefused("name")])
     #expect(
       problems([.segmentClass(SegmentIndex(index: 1), .node, partner: nil)])

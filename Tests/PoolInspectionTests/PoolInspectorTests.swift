@@ -101,6 +101,18 @@ private func problems(_ change: (inout HandBuiltPool) -> Void) -> [InspectionPro
       ])
     #expect(found.map(\.volumes) == [[VolumeID(1)], [VolumeID(2)]])
     #expect(problems { $0.volumes[2].name = "one" } == [.volumeNameTwice(VolumeID(1))])
+    #expect(problems { $0.volumes[2].isReceiving = true } == [.receiveUnfinished])
+    let base = StorageUUID(high: 2, low: 2)
+    let receiveUpon = { (pool: inout HandBuiltPool) in
+      pool.volumes[0].isReceiving = true
+      pool.volumes[0].lineage = base
+    }
+    #expect(problems(receiveUpon) == [.receiveUnfinished, .receiveBaseMissing(base)])
+    #expect(
+      problems {
+        receiveUpon(&$0)
+        $0.volumes[1].origin = VolumeID(1)
+      } == [.receiveUnfinished])
     #expect(
       problems { $0.volumes[2].uuid = $0.volumes[0].uuid } == [.volumeUUIDTwice(VolumeID(1))])
     #expect(problems { $0.volumes[2].id = VolumeID(2) }.contains(.volumeInWrongSlot))

@@ -99,7 +99,8 @@ extension PoolDump {
     return .fields([
       "id": .number(volume.id.number), "name": .text(volume.name),
       "uuid": .text(volume.uuid.description), "family": .number(volume.family),
-      "isReadOnly": .flag(volume.isReadOnly), "versionNode": .number(volume.versionNode),
+      "isReadOnly": .flag(volume.isReadOnly), "isReceiving": .flag(volume.isReceiving),
+      "lineage": .text(volume.lineage.description), "versionNode": .number(volume.versionNode),
       "shareEpoch": .number(volume.shareEpoch.number),
       "bookmarkEpoch": .number(volume.bookmarkEpoch.number),
       "sizeBytes": .number(volume.sizeBytes),

@@ -27,8 +27,8 @@ extension ManagementError.Code {
     case .invalidName, .invalidSize, .invalidArgument, .addressInvalid: 64
     case .invalidRequest, .requestTooLarge, .routeNotFound, .methodNotAllowed, .poolNotFound,
       .poolExists, .poolInUse, .poolReadOnly, .poolDamaged, .volumeNotFound, .volumeExists,
-      .volumeInUse, .snapshotNotFound, .snapshotExists, .volumesNotRelated, .noSpace,
-      .limitReached, .imagePinned,
+      .volumeInUse, .snapshotNotFound, .snapshotExists, .volumesNotRelated, .volumeReceiving,
+      .volumeChanged, .baseNotFound, .streamDamaged, .noSpace, .limitReached, .imagePinned,
       .imagePinLost, .notSupported, .formatNotSupported, .deviceMissing, .deviceForeign,
       .deviceHasData, .deviceUnsuitable, .deviceDamaged, .directIONotPossible, .ringNotPermitted,
       .permissionDenied, .addressInUse, .socketPathTooLong,

@@ -14,6 +14,26 @@ struct SharedOptions: ParsableArguments {
   @Flag(help: "Write JSON for programs: see Docs/CommandLine.md.")
   var json = false
 
+  /// As `report`, for a command whose standard output is something else: what it gives is shown on
+  /// standard error.
+  func reportAside<Result: CommandResult>(
+    _ command: (StateFolder) async throws(ManagementError) -> Result
+  ) async throws {
+    do throws(ManagementError) {
+      let state = try StateFolder(option: home, environment: .current)
+      let result = try await command(state)
+      if json {
+        let data = try ManagementJSON.encode(VersionedOutput(result.output), forPeople: true)
+        StandardStreams.writeError(String(decoding: data, as: UTF8.self))
+      } else if let text = result.text {
+        StandardStreams.writeError(text)
+      }
+    } catch {
+      StandardStreams.writeError(json ? ErrorText.json(error) : ErrorText.text(error))
+      throw ExitCode(error.code.exitCode)
+    }
+  }
+
   /// Runs a command and shows what it gives, whose exit code ends the program; a `ManagementError`
   /// is shown on standard error and ends the program with its own.
   func report<Result: CommandResult>(

@@ -8,7 +8,8 @@ struct VolumeResult: CommandResult {
 
   var text: String? {
     let volume = output
-    return TextTable.fields([
+    var fields = [
+
       ("volume", "\(volume.pool)/\(volume.name)"), ("uuid", volume.uuid.description),
       ("id", "\(volume.id)"),
       ("size", "\(SizeText.human(volume.sizeBytes)) (\(volume.sizeBytes) bytes)"),
@@ -18,7 +19,9 @@ struct VolumeResult: CommandResult {
       ("read-only", volume.readOnly ? "yes" : "no"),
       ("when full", VolumeResult.policyText(volume.fullPolicy)),
       ("created", volume.createdAt.description),
-    ])
+    ]
+    if volume.receiving == true { fields.append(("state", "being received, not served")) }
+    return TextTable.fields(fields)
   }
 
   private static func policyText(_ policy: FullPolicy) -> String {
@@ -42,7 +45,8 @@ struct VolumeListResult: CommandResult {
     ])
     for volume in output.volumes {
       table.add([
-        "\(volume.pool)/\(volume.name)", SizeText.human(volume.sizeBytes),
+        "\(volume.pool)/\(volume.name)\(volume.receiving == true ? " (being received)" : "")",
+        SizeText.human(volume.sizeBytes),
         SizeText.human(volume.allocatedBytes), SizeText.human(volume.mappedBytes),
         "\(volume.logicalBlockBytes)", volume.fullPolicy.description,
         volume.createdAt.description,

@@ -1,0 +1,189 @@
+import BlockExport
+import BlockIO
+import DiskFormat
+import Management
+import PoolCore
+import StorageUnits
+import StreamFormat
+import VolumeEngine
+
+extension EnginePoolService {
+  // MARK: Sending
+
+  func checkSend(_ order: SendOrder) async throws(ManagementError) -> VolumeDescription {
+    let plan = try await plan(order)
+    return try await ask { host in
+      guard let slot = host.pool.volume(plan.snapshot) else {
+        return .failure(.snapshotNotFound(order.snapshot, pool: host.pool.name))
+      }
+      return .success(host.description(of: slot))
+    }
+  }
+
+  func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
+    let plan = try await plan(order)
+    var sender = SnapshotSender(plan, on: thread, to: sink)
+    try await sender.run(pool: plan.header.poolName)
+  }
+
+  private func plan(_ order: SendOrder) async throws(ManagementError) -> SendPlan {
+    try await ask { host in
+      guard let slot = host.pool.volume(named: order.snapshot.description) else {
+        return .failure(.snapshotNotFound(order.snapshot, pool: host.pool.name))
+      }
+      let record = host.pool.record(of: slot)
+      guard let volume = record.origin.flatMap(host.pool.volume) else {
+        return .failure(.snapshotNotFound(order.snapshot, pool: host.pool.name))
+      }
+      let header = StreamHeader(
+        pool: host.pool.uuid, volume: host.pool.record(of: volume).uuid,
+        snapshot: record.identity, base: nil, sizeBytes: record.sizeBytes,
+        logicalBlockBytes: record.logicalBlockBytes, createdAt: record.createdAt,
+        expectedBytes: record.mappedBlocks * UInt64(StorageSizes.blockBytes),
+        poolName: host.pool.name, volumeName: order.snapshot.volume.text,
+        snapshotName: order.snapshot.snapshot, baseName: "")
+      return .success(SendPlan(header: header, snapshot: record.id))
+    }
+  }
+
+  // MARK: Receiving
+
+  func receive(
+    _ order: ReceiveOrder, from source: any ByteSource
+  ) async throws(ManagementError) -> VolumeDescription {
+    let receiver = SnapshotReceiver(self, order)
+    do throws(ManagementError) {
+      return try await receiver.run(from: source)
+    } catch {
+      await receiver.undo()
+      throw error
+    }
+  }
+
+  /// Makes or takes the volume that the stream goes into, and marks it as being received.
+  func beginReceive(
+    _ header: StreamHeader, _ order: ReceiveOrder
+  ) async throws(ManagementError) -> ReceiveTarget {
+    do throws(ManagementError) {
+      _ = try SnapshotName("\(order.volume)@\(header.snapshotName)")
+    } catch { throw ManagementError(stream: .badField("snapshotName", at: 0)) }
+    guard header.base == nil else {
+      throw ManagementError(
+        .notSupported, "the stream holds only what changed since a snapshot",
+        correction: "Send the snapshot whole.")
+    }
+    return try await beginNew(header, order)
+  }
+
+  private func beginNew(
+    _ header: StreamHeader, _ order: ReceiveOrder
+  ) async throws(ManagementError) -> ReceiveTarget {
+    var record = VolumeRecord(
+      id: VolumeID(0), uuid: SystemRandom.uuid(), name: order.volume.text,
+      sizeBytes: header.sizeBytes, logicalBlockBytes: header.logicalBlockBytes,
+      createdAt: SystemClock.secondsSince1970(), fullPolicy: order.fullPolicy.stored)
+    record.isReceiving = true
+    return try await operate { [record] host, done in
+      host.engine.createVolume(
+        record,
+        token: host.token { host, result in
+          guard case .created(let id) = result else {
+            return done(.failure(Self.problem(result, order.volume, host)))
+          }
+          host.receiving.insert(id)
+          done(.success(ReceiveTarget(volume: id, isNew: true)))
+        })
+    }
+  }
+
+  /// Makes the snapshot of what was received, and gives the volume to its hosts.
+  func endReceive(
+    _ header: StreamHeader, into target: ReceiveTarget
+  ) async throws(ManagementError) -> VolumeDescription {
+    let made: [VolumeDescription] = try await operate { host, done in
+      host.engine.endReceive(
+        SnapshotOrder(
+          source: target.volume, name: header.snapshotName, uuid: SystemRandom.uuid(),
+          createdAt: header.createdAt), lineage: header.snapshot,
+        token: host.token { host, result in
+          let outcome = Self.branched(result, host)
+          if case .success = outcome { host.receiving.remove(target.volume) }
+          done(outcome)
+        })
+    }
+    return made[0]
+  }
+
+  /// Deletes a volume that was new, and rolls one back that had the base. Nothing is reported: what
+  /// cannot be done now is done by the next start.
+  func undoReceive(_ target: ReceiveTarget) async {
+    await withCheckedContinuation { continuation in
+      let isTaken = thread.post { host in
+        host.receiving.remove(target.volume)
+        guard !host.isStopping else { return continuation.resume() }
+        host.undoReceive(target.volume) { continuation.resume() }
+      }
+      if !isTaken { continuation.resume() }
+    }
+  }
+}
+
+extension PoolHost {
+  /// Undoes what a stream left in a volume that is being received; `done` is called when that has
+  /// ended, well or not.
+  func undoReceive(_ volume: VolumeID, _ done: @escaping @Sendable () -> Void) {
+    guard let slot = pool.volume(volume), pool.record(of: slot).isReceiving else { return done() }
+    let token = token { _, _ in done() }
+    if pool.record(of: slot).lineage == .zero {
+      engine.deleteVolume(volume, token: token)
+    } else {
+      engine.undoReceive(volume, token: token)
+    }
+  }
+
+  /// Undoes what the streams left that were being received when an earlier process ended.
+  func undoUnfinishedReceives() {
+    for slot in pool.volumeSlots where pool.record(of: slot).isReceiving {
+      undoReceive(pool.record(of: slot).id) {}
+    }
+  }
+}
+
+extension ManagementError {
+  /// The bytes of a stream are not accepted.
+  init(stream error: StreamError) {
+    switch error {
+    case .unknownVersion, .unknownFeatures:
+      self.init(
+        .formatNotSupported, "the stream cannot be received", cause: error.description,
+        correction: "Use the version of lamina that sent it, or a later one.")
+    case .notAStream, .badChecksum, .badField, .truncated, .trailingBytes:
+      self.init(
+        .streamDamaged, "the stream is damaged or incomplete", cause: error.description,
+        correction: "Send it again. Nothing was received.")
+    }
+  }
+
+  /// A read or write of a volume that is sent or received has failed.
+  init(transfer error: ExportError, of name: String, pool: String) {
+    let object = ManagementObject(name.contains("@") ? .snapshot : .volume, "\(pool)/\(name)")
+    switch error {
+    case .noSpace:
+      self.init(
+        .noSpace, "pool '\(pool)' has no space for what is received into '\(name)'",
+        correction: "Add space or delete something, then receive it again. Nothing was received.",
+        objects: [object])
+    case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
+    case .shuttingDown: self = .serverStopping(pool: pool)
+    case .volumeGone:
+      self.init(
+        name.contains("@") ? .snapshotNotFound : .volumeNotFound,
+        "'\(name)' of pool '\(pool)' was deleted meanwhile", objects: [object])
+    case .inputOutput, .invalidRequest, .notSupported:
+      self.init(
+        .inputOutput, "'\(name)' of pool '\(pool)' cannot be read or written",
+        cause: "A device failed, or stored bytes are damaged.",
+        correction: "Run 'lamina pool check' with the server stopped.", objects: [object])
+    }
+  }
+}
