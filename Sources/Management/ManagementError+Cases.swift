@@ -63,6 +63,22 @@ extension ManagementError {
       ])
   }
 
+  public static func snapshotExists(_ name: String, pool: String) -> ManagementError {
+    ManagementError(
+      .snapshotExists, "there is already a snapshot '\(name)' in pool '\(pool)'",
+      correction: "Rename or delete it first, if it is not the one that you want.",
+      objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
+  }
+
+  /// A host is connected to the volume.
+  public static func volumeInUse(_ volume: VolumeName, pool: String) -> ManagementError {
+    ManagementError(
+      .volumeInUse, "a host is connected to volume '\(volume)'",
+      cause: "What it reads would change under it.",
+      correction: "Disconnect it first.",
+      objects: [ManagementObject(.volume, "\(pool)/\(volume)")])
+  }
+
   /// A stream is being received into the volume, or upon the snapshot.
   public static func volumeReceiving(_ name: String, pool: String) -> ManagementError {
     ManagementError(

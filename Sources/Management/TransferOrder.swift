@@ -13,8 +13,22 @@ public protocol ByteSink: Sendable {
 /// What is to be sent as a stream (`Docs/StreamFormat.md`).
 public struct SendOrder: Hashable, Sendable {
   public var snapshot: SnapshotName
+  /// Another snapshot of the volume, which the receiver has: only what changed since is sent. Nil:
+  /// everything.
+  public var base: SnapshotName?
 
-  public init(_ snapshot: SnapshotName) { self.snapshot = snapshot }
+  public init(_ snapshot: SnapshotName, since base: SnapshotName? = nil) {
+    self.snapshot = snapshot
+    self.base = base
+  }
+
+  /// The base as a person names it behind `--since`: the own name of a snapshot of the volume,
+  /// also with `@` before it. Throws `invalidName`.
+  public static func base(
+    _ text: String, of snapshot: SnapshotName
+  ) throws(ManagementError) -> SnapshotName {
+    try SnapshotName("\(snapshot.volume)@\(text.hasPrefix("@") ? String(text.dropFirst()) : text)")
+  }
 }
 
 /// Into what a stream is to be received.

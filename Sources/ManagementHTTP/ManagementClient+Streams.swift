@@ -15,7 +15,8 @@ extension ManagementClient {
   }
 
   public func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
-    let head = Self.head(.GET, "/v1/snapshots/\(order.snapshot)/stream")
+    let since = order.base.map { "?since=\($0.snapshot)" } ?? ""
+    let head = Self.head(.GET, "/v1/snapshots/\(order.snapshot)/stream" + since)
     try await connected { inbound, outbound in
       try await outbound.write(.head(head))
       try await outbound.write(.end(nil))

@@ -28,8 +28,12 @@ enum StreamRoutes {
   ]
 
   static func add(to router: Router<ControlContext>, serving service: any PoolService) {
-    router.get("/v1/snapshots/{name}/stream") { _, context in
-      let order = SendOrder(try SnapshotName(context.parameters.get("name") ?? ""))
+    router.get("/v1/snapshots/{name}/stream") { request, context in
+      let name = try SnapshotName(context.parameters.get("name") ?? "")
+      let base = try request.uri.queryParameters["since"].map { (text) throws in
+        try SendOrder.base(String(text), of: name)
+      }
+      let order = SendOrder(name, since: base)
       _ = try await service.checkSend(order)
       return Response(
         status: .ok, headers: [.contentType: contentType],

@@ -331,6 +331,9 @@ final class PoolHost {
       objects: [ManagementObject(.pool, pool.name)])
   }
 
+  /// A host is connected to the volume.
+  func isInUse(_ volume: VolumeID) -> Bool { nbd?.isInUse(volume) ?? false }
+
   // MARK: Answers to queries
 
   func status() -> PoolStatus {

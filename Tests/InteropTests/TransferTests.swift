@@ -5,11 +5,11 @@ import Testing
 extension InteropTests {
   /// Sending and receiving through the command line, between the pools of two servers.
   @Suite struct TransferTests {
-    private static let size = (64 << 20) + 512
+    static let size = (64 << 20) + 512
 
     /// A volume with data at both ends and in between, stored zeros and a discarded range, and its
     /// snapshot `monday`; written to again afterwards.
-    private static func source() throws -> LaminaServer {
+    static func source() throws -> LaminaServer {
       let server = try LaminaServer()
       try server.createVolume("disk", "\(size)")
       let disk = try server.connect("disk")
@@ -24,7 +24,7 @@ extension InteropTests {
       return server
     }
 
-    private static func shell(
+    static func shell(
       _ server: LaminaServer, _ script: String, seconds: Double = 60
     ) throws -> ProgramResult {
       try server.folder.run(
@@ -32,7 +32,7 @@ extension InteropTests {
     }
 
     @discardableResult
-    private static func send(_ server: LaminaServer, _ snapshot: String) throws -> String {
+    static func send(_ server: LaminaServer, _ snapshot: String) throws -> String {
       let file = server.folder.path("stream")
       let result = try shell(
         server, "\"$LAMINA\" send \(snapshot) --home \(server.home) > \(file)")
@@ -40,7 +40,7 @@ extension InteropTests {
       return file
     }
 
-    private static func receive(
+    static func receive(
       _ server: LaminaServer, _ volume: String, _ file: String, _ options: String = ""
     ) throws -> ProgramResult {
       try shell(
@@ -48,13 +48,13 @@ extension InteropTests {
     }
 
     /// The whole export, as a client reads it.
-    private static func contents(_ server: LaminaServer, _ export: String) throws -> Data {
+    static func contents(_ server: LaminaServer, _ export: String) throws -> Data {
       let copy = server.folder.path("contents.img")
       try server.folder.output(of: "nbdcopy", [server.uri(export), copy])
       return try Data(contentsOf: URL(fileURLWithPath: copy))
     }
 
-    private struct Volumes: Decodable {
+    struct Volumes: Decodable {
       struct Volume: Decodable {
         var name: String
         var uuid: String
@@ -65,7 +65,7 @@ extension InteropTests {
       var snapshots: [Volume]?
     }
 
-    private static func list(_ server: LaminaServer, _ kind: String) throws -> [Volumes.Volume] {
+    static func list(_ server: LaminaServer, _ kind: String) throws -> [Volumes.Volume] {
       let text = try server.command([kind, "list", "tank", "--json"])
       let found = try JSONDecoder().decode(Volumes.self, from: Data(text.utf8))
       return (found.volumes ?? []) + (found.snapshots ?? [])

@@ -23,7 +23,7 @@ extension EnginePoolService {
   func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
     let plan = try await plan(order)
     var sender = SnapshotSender(plan, on: thread, to: sink)
-    try await sender.run(pool: plan.header.poolName)
+    try await sender.run()
   }
 
   private func plan(_ order: SendOrder) async throws(ManagementError) -> SendPlan {
@@ -35,14 +35,32 @@ extension EnginePoolService {
       guard let volume = record.origin.flatMap(host.pool.volume) else {
         return .failure(.snapshotNotFound(order.snapshot, pool: host.pool.name))
       }
-      let header = StreamHeader(
+      var header = StreamHeader(
         pool: host.pool.uuid, volume: host.pool.record(of: volume).uuid,
         snapshot: record.identity, base: nil, sizeBytes: record.sizeBytes,
         logicalBlockBytes: record.logicalBlockBytes, createdAt: record.createdAt,
         expectedBytes: record.mappedBlocks * UInt64(StorageSizes.blockBytes),
         poolName: host.pool.name, volumeName: order.snapshot.volume.text,
         snapshotName: order.snapshot.snapshot, baseName: "")
-      return .success(SendPlan(header: header, snapshot: record.id))
+      guard let name = order.base else {
+        return .success(SendPlan(header: header, snapshot: record.id))
+      }
+      guard let slot = host.pool.volume(named: name.description) else {
+        return .failure(.snapshotNotFound(name, pool: host.pool.name))
+      }
+      let base = host.pool.record(of: slot)
+      guard base.id != record.id else {
+        return .failure(
+          ManagementError(
+            .invalidArgument, "'\(name)' is both the snapshot and the base",
+            correction: "Name an earlier snapshot with --since.",
+            objects: [ManagementObject(.snapshot, "\(host.pool.name)/\(name)")]))
+      }
+      header.base = base.identity
+      header.baseName = name.snapshot
+      // How much changed is found out while it is sent.
+      header.expectedBytes = 0
+      return .success(SendPlan(header: header, snapshot: record.id, base: base.id))
     }
   }
 
@@ -67,12 +85,56 @@ extension EnginePoolService {
     do throws(ManagementError) {
       _ = try SnapshotName("\(order.volume)@\(header.snapshotName)")
     } catch { throw ManagementError(stream: .badField("snapshotName", at: 0)) }
-    guard header.base == nil else {
-      throw ManagementError(
-        .notSupported, "the stream holds only what changed since a snapshot",
-        correction: "Send the snapshot whole.")
+    guard let base = header.base else { return try await beginNew(header, order) }
+    return try await beginUpon(base, header, order)
+  }
+
+  /// Takes the volume that has the base, which must be as the base is.
+  private func beginUpon(
+    _ base: StorageUUID, _ header: StreamHeader, _ order: ReceiveOrder
+  ) async throws(ManagementError) -> ReceiveTarget {
+    if order.rollsBack { try await rollBack(to: base, header, order) }
+    return try await operate { host, done in
+      let found: (volume: VolumeRecord, base: VolumeRecord)
+      do throws(ManagementError) {
+        found = try host.receiveTarget(base, header, order)
+      } catch { return done(.failure(error)) }
+      let id = found.volume.id
+      host.engine.beginReceive(
+        id, upon: found.base.id,
+        token: host.token { host, result in
+          guard result == .done else {
+            return done(.failure(Self.branchProblem(result, host)))
+          }
+          // Nobody gets to it from now on; whoever came before is seen here.
+          guard !host.isInUse(id) else {
+            let refusal = ManagementError.volumeInUse(order.volume, pool: host.pool.name)
+            return host.undoReceive(id) { done(.failure(refusal)) }
+          }
+          host.receiving.insert(id)
+          done(.success(ReceiveTarget(volume: id, isNew: false)))
+        })
     }
-    return try await beginNew(header, order)
+  }
+
+  /// Gives up what was written to the volume since the base.
+  private func rollBack(
+    to base: StorageUUID, _ header: StreamHeader, _ order: ReceiveOrder
+  ) async throws(ManagementError) {
+    try await operate { host, done in
+      let found: (volume: VolumeRecord, base: VolumeRecord)
+      do throws(ManagementError) {
+        found = try host.receiveTarget(base, header, order)
+      } catch { return done(.failure(error)) }
+      if found.volume.root == found.base.root && found.volume.sizeBytes == found.base.sizeBytes {
+        return done(.success(()))
+      }
+      host.engine.rollBack(
+        found.volume.id, to: found.base.id,
+        token: host.token { host, result in
+          done(result == .done ? .success(()) : .failure(Self.branchProblem(result, host)))
+        })
+    } as Void
   }
 
   private func beginNew(
@@ -129,6 +191,42 @@ extension EnginePoolService {
 }
 
 extension PoolHost {
+  /// The volume that a stream goes into, and the snapshot of it that is the stream's base: the very
+  /// one, whatever its name.
+  func receiveTarget(
+    _ identity: StorageUUID, _ header: StreamHeader, _ order: ReceiveOrder
+  ) throws(ManagementError) -> (volume: VolumeRecord, base: VolumeRecord) {
+    guard let slot = pool.volume(named: order.volume.text) else {
+      throw .volumeNotFound(order.volume, pool: pool.name)
+    }
+    let volume = pool.record(of: slot)
+    let snapshots = pool.volumeSlots.map(pool.record(of:)).filter { $0.origin == volume.id }
+    guard let base = snapshots.first(where: { $0.identity == identity }) else {
+      let namesake = snapshots.contains { $0.name == header.baseName }
+      throw ManagementError(
+        .baseNotFound, "volume '\(order.volume)' does not have the snapshot that the stream needs",
+        cause: "It was made upon '\(header.baseName)' (\(identity))"
+          + (namesake ? "; the snapshot of that name here is another one." : "."),
+        details: ["Sent from \(header.poolName)/\(header.volumeName)@\(header.snapshotName)."],
+        correction: "Receive that snapshot first, or have this one sent whole, into a new volume.",
+        objects: [ManagementObject(.volume, "\(pool.name)/\(order.volume)")])
+    }
+    guard !snapshots.contains(where: { $0.name == header.snapshotName }) else {
+      throw .snapshotExists("\(order.volume)@\(header.snapshotName)", pool: pool.name)
+    }
+    guard !isInUse(volume.id) else { throw .volumeInUse(order.volume, pool: pool.name) }
+    guard header.sizeBytes == base.sizeBytes,
+      header.logicalBlockBytes == base.logicalBlockBytes
+    else {
+      throw ManagementError(
+        .notSupported, "the volume has another size in the stream than in its base",
+        cause: "It has \(header.sizeBytes) bytes there, and \(base.sizeBytes) here.",
+        correction: "Send the snapshot whole, into a new volume.",
+        objects: [ManagementObject(.volume, "\(pool.name)/\(order.volume)")])
+    }
+    return (volume, base)
+  }
+
   /// Undoes what a stream left in a volume that is being received; `done` is called when that has
   /// ended, well or not.
   func undoReceive(_ volume: VolumeID, _ done: @escaping @Sendable () -> Void) {

@@ -7,10 +7,12 @@ import StreamFormat
 struct SendPlan: Sendable {
   var header: StreamHeader
   var snapshot: VolumeID
+  /// What the receiver has; nil: nothing.
+  var base: VolumeID?
 }
 
 /// Makes the stream of a snapshot and hands it out piece by piece. Memory: the windows of
-/// `MappedReader` and one piece.
+/// `MappedReader`, a page of changes, and a piece.
 struct SnapshotSender {
   /// Pieces are handed out when they have this size.
   private static let pieceBytes = 1 << 20
@@ -18,38 +20,54 @@ struct SnapshotSender {
   private let plan: SendPlan
   private let access: VolumeAccess
   private let sink: any ByteSink
+  private let changes: ChangeReader?
   private var encoder: StreamEncoder
   private let hash = VolumeHash()
   private var piece: [UInt8] = []
+  /// What has become zeros and is in no frame yet: neighbours share one.
+  private var zeros: Range<UInt64>?
 
   init(_ plan: SendPlan, on thread: EngineThread, to sink: any ByteSink) {
     self.plan = plan
     self.sink = sink
     access = VolumeAccess(thread: thread, volume: plan.snapshot)
+    changes = plan.base.map { ChangeReader(thread: thread, target: plan.snapshot, base: $0) }
     encoder = StreamEncoder(plan.header)
   }
 
   /// Returns when the last byte was taken.
-  mutating func run(pool: String) async throws(ManagementError) {
+  mutating func run() async throws(ManagementError) {
     piece = plan.header.encoded()
+    // A receiver that cannot take it says so before anything is read.
+    try await handOut()
     let reader = MappedReader(access, sizeBytes: plan.header.sizeBytes)
-    while let window = try await nextWindow(reader, pool) {
-      for run in window.runs { addData(window, run) }
+    while let window = try await nextWindow(reader) {
+      for run in window.runs { unsafe hash.add(offset: run.lowerBound, window.bytes(run)) }
+      if changes == nil {
+        for run in window.runs { addBlocks(window, run) }
+      } else {
+        try await addChanges(before: window.end, window)
+      }
       if piece.count >= Self.pieceBytes { try await handOut() }
     }
+    try await addChanges(before: plan.header.sizeBytes, nil)
+    addPendingZeros()
     piece += encoder.end(hash.finish(sizeBytes: plan.header.sizeBytes))
     try await handOut()
   }
 
   private func nextWindow(
-    _ reader: MappedReader, _ pool: String
+    _ reader: MappedReader
   ) async throws(ManagementError) -> MappedReader.Window? {
     do throws(ExportError) {
       return try await reader.next()
-    } catch {
-      throw ManagementError(
-        transfer: error, of: "\(plan.header.volumeName)@\(plan.header.snapshotName)", pool: pool)
-    }
+    } catch { throw problem(error) }
+  }
+
+  private func problem(_ error: ExportError) -> ManagementError {
+    ManagementError(
+      transfer: error, of: "\(plan.header.volumeName)@\(plan.header.snapshotName)",
+      pool: plan.header.poolName)
   }
 
   private mutating func handOut() async throws(ManagementError) {
@@ -57,27 +75,80 @@ struct SnapshotSender {
     piece.removeAll(keepingCapacity: true)
   }
 
-  /// The blocks of a run that are not zero, as few frames as possible. Zeros that are stored are
-  /// left out like holes: they read the same.
-  private mutating func addData(_ window: MappedReader.Window, _ run: Range<UInt64>) {
-    unsafe hash.add(offset: run.lowerBound, window.bytes(run))
+  // MARK: What changed
+
+  /// Everything that changed before `end`, which is the window's end if there is one: what it has
+  /// is data, and what lies before or between its runs is zeros.
+  private mutating func addChanges(
+    before end: UInt64, _ window: MappedReader.Window?
+  ) async throws(ManagementError) {
+    while let range = try await nextChange(before: end) {
+      var at = range.lowerBound
+      for run in window?.runs ?? [] {
+        let data = run.clamped(to: at..<range.upperBound)
+        if data.isEmpty { continue }
+        addZeros(at..<data.lowerBound)
+        if let window { addBlocks(window, data) }
+        at = data.upperBound
+      }
+      addZeros(at..<range.upperBound)
+    }
+  }
+
+  private func nextChange(
+    before end: UInt64
+  ) async throws(ManagementError) -> Range<UInt64>? {
+    guard let changes else { return nil }
+    do throws(ExportError) {
+      return try await changes.next(before: end)
+    } catch { throw problem(error) }
+  }
+
+  // MARK: Frames
+
+  /// The blocks of a run that are not zero, as few frames as possible. Zeros that are stored read
+  /// the same as holes, and are sent as such.
+  private mutating func addBlocks(_ window: MappedReader.Window, _ run: Range<UInt64>) {
     let block = UInt64(StreamFormat.blockBytes)
-    var start: UInt64?
+    var start = run.lowerBound
+    var isData = false
     var at = run.lowerBound
     while at < run.upperBound {
       let end = min(at + block, run.upperBound)
-      if unsafe VolumeHash.isZero(window.bytes(at..<end)) {
-        if let first = start { addFrame(window, first..<at) }
-        start = nil
-      } else if start == nil {
+      let hasData = unsafe !VolumeHash.isZero(window.bytes(at..<end))
+      if hasData != isData {
+        add(window, start..<at, isData)
         start = at
+        isData = hasData
       }
       at = end
     }
-    if let first = start { addFrame(window, first..<run.upperBound) }
+    add(window, start..<run.upperBound, isData)
   }
 
-  private mutating func addFrame(_ window: MappedReader.Window, _ range: Range<UInt64>) {
+  private mutating func add(
+    _ window: MappedReader.Window, _ range: Range<UInt64>, _ isData: Bool
+  ) {
+    guard isData else { return addZeros(range) }
+    addPendingZeros()
     unsafe piece += encoder.data(offset: range.lowerBound, window.bytes(range))
+  }
+
+  /// Without a base everything is zeros until something else is said.
+  private mutating func addZeros(_ range: Range<UInt64>) {
+    if changes == nil || range.isEmpty { return }
+    if let pending = zeros, pending.upperBound == range.lowerBound {
+      zeros = pending.lowerBound..<range.upperBound
+    } else {
+      addPendingZeros()
+      zeros = range
+    }
+  }
+
+  private mutating func addPendingZeros() {
+    guard let range = zeros else { return }
+    zeros = nil
+    piece += encoder.zeros(
+      offset: range.lowerBound, length: range.upperBound - range.lowerBound)
   }
 }

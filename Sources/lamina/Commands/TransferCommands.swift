@@ -11,10 +11,17 @@ struct SendCommand: AsyncParsableCommand {
       Examples:
         lamina send tank/disk@monday > monday.lamina
         lamina send tank/disk@monday | ssh backup lamina receive vault/disk
+        lamina send tank/disk@tuesday --since monday | ssh backup lamina receive vault/disk
       """)
 
   @Argument(help: ArgumentHelp("The snapshot.", valueName: "pool/volume@snapshot"))
   var snapshot: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Send only what changed since this snapshot of the same volume, which the receiver has.",
+      valueName: "snapshot"))
+  var since: String?
 
   @OptionGroup var shared: SharedOptions
 
@@ -26,11 +33,15 @@ struct SendCommand: AsyncParsableCommand {
           .invalidArgument, "a stream is nothing to be read on a terminal",
           correction: "Write it to a file or a pipe: lamina send \(source) > FILE")
       }
+      let base = try since.map { (text) throws(ManagementError) in
+        try SendOrder.base(text, of: source.snapshot)
+      }
+      let order = SendOrder(source.snapshot, since: base)
       let access = PoolAccess(state: state)
       return try await access.use(source.pool) { (service) throws(ManagementError) in
-        let order = SendOrder(source.snapshot)
         let sent = try await service.checkSend(order)
-        let sink = OutputSink(TransferProgress("sending", expectedBytes: sent.mappedBytes))
+        let expected = order.base == nil ? sent.mappedBytes : 0
+        let sink = OutputSink(TransferProgress("sending", expectedBytes: expected))
         try await service.send(order, to: sink)
         return TransferResult(
           verb: "sent", output: TransferResult.Output(snapshot: sent, streamBytes: sink.finish()))
@@ -43,9 +54,12 @@ struct ReceiveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "receive", abstract: "Make the snapshot that a stream on standard input holds.",
     discussion: """
-      The stream makes a new volume with the snapshot. What was written is read back and compared \
-      with what was sent before the command says that it is done; if anything goes wrong nothing \
-      of it is left behind.
+      A stream that holds everything makes a new volume with the snapshot. One that holds what \
+      changed since another snapshot goes into the volume that has that one, the very same and not \
+      one of the same name; the volume must not have changed since, and no host may be connected.
+
+      What was written is read back and compared with what was sent before the command says that \
+      it is done; if anything goes wrong nothing of it is left behind.
 
       Examples:
         lamina receive vault/disk < monday.lamina
@@ -54,6 +68,9 @@ struct ReceiveCommand: AsyncParsableCommand {
 
   @Argument(help: ArgumentHelp("The volume.", valueName: "pool/volume"))
   var volume: String
+
+  @Flag(help: "Give up what was written to the volume since the snapshot that the stream needs.")
+  var rollback = false
 
   @Option(
     help: ArgumentHelp(
@@ -76,7 +93,8 @@ struct ReceiveCommand: AsyncParsableCommand {
       let access = PoolAccess(state: state)
       return try await access.use(target.pool) { (service) throws(ManagementError) in
         let source = InputSource(TransferProgress("receiving", expectedBytes: 0))
-        let order = ReceiveOrder(target.volume, fullPolicy: policy)
+        let order = ReceiveOrder(
+          target.volume, rollsBack: rollback, fullPolicy: policy)
         let made: VolumeDescription
         do throws(ManagementError) {
           made = try await service.receive(order, from: source)
