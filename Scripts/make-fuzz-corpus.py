@@ -34,16 +34,20 @@ def disk_format():
         "superblock-v1": 0, "map-leaf-v1": 1, "map-inner-v1": 1, "catalogue-leaf-v1": 1,
         "doomed-leaf-v1": 1, "count-page-v1": 1, "segment-page-v1": 1, "segment-inner-v1": 1,
         "journal-block-v1": 3, "tail-header-v1": 5, "tail-frame-v1": 6,
+        "superblock-bookmarked-v1": 0, "map-leaf-cleared-v1": 1, "snapshot-leaf-v1": 1,
+        "doomed-leaf-branched-v1": 1, "version-tree-leaf-v1": 1, "bookmark-leaf-v1": 1,
     }
     for name, structure in structures.items():
         seed("DiskFormat", name, bytes([structure, 0]) + golden(name))
     # Each record of the journal block on its own.
-    payload = golden("journal-block-v1")[96:]
-    at = 0
-    while at + 4 <= len(payload) and payload[at] != 0:
-        length = 4 + struct.unpack_from("<H", payload, at + 2)[0]
-        seed("DiskFormat", f"record-{payload[at]}", bytes([4, 0]) + payload[at:at + length])
-        at += length
+    for block, suffix in (("journal-block-v1", ""), ("journal-block-bookmarks-v1", "-")):
+        payload = golden(block)[96:]
+        at = 0
+        while at + 4 <= len(payload) and payload[at] != 0:
+            length = 4 + struct.unpack_from("<H", payload, at + 2)[0]
+            name = f"record-{payload[at]}" + (f"-{at}" if suffix else "")
+            seed("DiskFormat", name, bytes([4, 0]) + payload[at:at + length])
+            at += length
     page = golden("count-page-v1")
     seed("DiskFormat", "count-image", bytes([2, 2, 4, 0]) + bytes(72) + page[64:96])
     # Mended only: the header fields are those that the body expects.
@@ -92,6 +96,8 @@ def negotiation():
     fixed = struct.pack(">I", 3)
     go = text(b"alpha") + struct.pack(">HHH", 2, 3, 1)
     context = text(b"alpha") + struct.pack(">I", 1) + text(b"base:allocation")
+    differences = text(b"alpha") + struct.pack(">I", 4) + text(b"lamina:") + text(b"qemu:") + \
+        text(b"lamina:diff:monday") + text(b"qemu:dirty-bitmap:#mark")
     streams = {
         "go": fixed + option(7, go),
         "info-then-go": fixed + option(6, go) + option(7, text(b"beta") + b"\0\0"),
@@ -104,6 +110,8 @@ def negotiation():
         "long": fixed + option(7, b"x" * 100, length=70000) + b"y" * 2000,
         "broken": fixed + option(10, context[:-3]) + option(6, go[:-1]) + option(8, b"z"),
         "flags": struct.pack(">I", 0xFFFF),
+        "differences": fixed + option(8) + option(9, differences) + option(10, differences)
+        + option(9, text(b"alpha") + struct.pack(">I", 0)) + option(7, go),
     }
     for i, (name, stream) in enumerate(streams.items()):
         seed("Negotiation", name, bytes([i]) + stream)

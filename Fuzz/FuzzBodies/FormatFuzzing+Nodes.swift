@@ -41,6 +41,10 @@ extension FormatFuzzing {
       for i in 0..<FormatConstants.versionNodesPerLeaf {
         try VersionNode.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
+    case (.bookmarks, 0):
+      for i in 0..<FormatConstants.bookmarksPerLeaf {
+        try Bookmark.decode(from: node, index: i)?.encode(into: copy, index: i)
+      }
     case (.segmentTable, 0):
       for i in 0..<FormatConstants.segmentsPerPage where hasLine(node, i) {
         try SegmentEntry.decode(from: node, index: i).encode(into: copy, index: i)
@@ -49,7 +53,7 @@ extension FormatFuzzing {
       for i in 0..<FormatConstants.systemPointersPerPage {
         try SystemPointer.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
       for i in 0..<FormatConstants.pointersPerNode { copy.setPointer(node.pointer(i), i) }
     }
   }

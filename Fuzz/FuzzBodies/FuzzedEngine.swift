@@ -116,6 +116,19 @@ struct FuzzedExports: ExportDirectory {
   func export(named name: String) -> ExportDescription? { all.first { $0.name == name } }
   func exportNames() -> [String] { all.map(\.name) }
 
+  private static let bases = [
+    NamedExportBase(name: "monday", base: .snapshot(VolumeID(9))),
+    NamedExportBase(name: "#mark", base: .bookmark(7)),
+  ]
+
+  func changeBases(of volume: VolumeID, atMost: Int) -> [NamedExportBase] {
+    Array(Self.bases.prefix(atMost))
+  }
+
+  func changeBase(named name: String, of volume: VolumeID) -> ExportBase? {
+    Self.bases.first { $0.name == name }?.base
+  }
+
   /// One volume of each kind; the names are long, so that a list needs more than one piece.
   static let few = FuzzedExports(all: [
     volume(1, "alpha", bytes: 3 << 20, block: 512),

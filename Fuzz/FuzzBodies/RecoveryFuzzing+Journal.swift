@@ -119,6 +119,7 @@ extension RecoveryFuzzing {
     let record: Record =
       switch kind & 3 {
       case 0: .deleteVolume(VolumeID(number))
+      case 1 where kind & 0x40 != 0: .deleteBookmark(RecordNumber(number))
       case 1: .rollback(volume: VolumeID(number), snapshot: VolumeID(number + 1))
       case 2: .unshare(volume: VolumeID(number), branchPoint: ShareEpoch(UInt32(number)))
       default:

@@ -7,6 +7,10 @@ public protocol ExportDirectory {
   func export(named name: String) -> ExportDescription?
   /// The names of all volumes that are ready to serve.
   func exportNames() -> [String]
+  /// What changes of a volume can be counted from, newest first, at most so many.
+  func changeBases(of volume: VolumeID, atMost: Int) -> [NamedExportBase]
+  /// The base of this name, as `NamedExportBase` spells it.
+  func changeBase(named name: String, of volume: VolumeID) -> ExportBase?
   /// A host began to use the volume.
   func opened(_ volume: VolumeID)
   /// A host that used the volume has gone, and no request of it is in the engine any more.
@@ -14,6 +18,8 @@ public protocol ExportDirectory {
 }
 
 extension ExportDirectory {
+  public func changeBases(of volume: VolumeID, atMost: Int) -> [NamedExportBase] { [] }
+  public func changeBase(named name: String, of volume: VolumeID) -> ExportBase? { nil }
   public func opened(_ volume: VolumeID) {}
   public func closed(_ volume: VolumeID) {}
 }

@@ -41,7 +41,8 @@ public struct ExportDescription: Hashable, Sendable {
     case discard
     /// Make the range read as zeros.
     case writeZeroes
-    /// Report which parts of the range are allocated: see `BlockStatusExtent`.
+    /// Report which parts of the range are allocated, or changed since `base`: see
+    /// `BlockStatusExtent`.
     case blockStatus
   }
 
@@ -71,12 +72,14 @@ public struct ExportDescription: Hashable, Sendable {
   /// buffer (the engine may scribble over the parts outside the range). The target keeps it until
   /// the answer.
   public var buffer: UnsafeMutableRawPointer?
+  /// For block status: what changes are counted from; nil: what is allocated is asked for.
+  public var base: ExportBase?
   /// Given back in the answer.
   public var token: UInt64
 
   @inlinable public init(
     _ operation: Operation, flags: Flags = [], volume: VolumeID, offset: UInt64, length: UInt64,
-    buffer: UnsafeMutableRawPointer?, token: UInt64
+    buffer: UnsafeMutableRawPointer?, base: ExportBase? = nil, token: UInt64
   ) {
     self.operation = operation
     self.flags = flags
@@ -84,7 +87,27 @@ public struct ExportDescription: Hashable, Sendable {
     self.offset = offset
     self.length = length
     unsafe self.buffer = buffer
+    self.base = base
     self.token = token
+  }
+}
+
+/// What changes of a volume can be counted from.
+@frozen public enum ExportBase: Hashable, Sendable {
+  case snapshot(VolumeID)
+  /// By its number.
+  case bookmark(UInt64)
+}
+
+/// A base with the name by which hosts know it.
+public struct NamedExportBase: Hashable, Sendable {
+  /// `NAME` of a snapshot, `#NAME` of a bookmark of the volume.
+  public var name: String
+  public var base: ExportBase
+
+  public init(name: String, base: ExportBase) {
+    self.name = name
+    self.base = base
   }
 }
 
@@ -120,11 +143,21 @@ public struct ExportDescription: Hashable, Sendable {
   public var isHole: Bool
   /// It reads as zeros.
   public var readsAsZeros: Bool
+  /// It changed since the base of the request; the other two are false then.
+  public var isChanged: Bool
 
-  @inlinable public init(length: UInt64, isHole: Bool, readsAsZeros: Bool) {
+  @inlinable public init(
+    length: UInt64, isHole: Bool, readsAsZeros: Bool, isChanged: Bool = false
+  ) {
     self.length = length
     self.isHole = isHole
     self.readsAsZeros = readsAsZeros
+    self.isChanged = isChanged
+  }
+
+  /// Whether both are in one state.
+  @inlinable public func isAlike(_ other: BlockStatusExtent) -> Bool {
+    isHole == other.isHole && readsAsZeros == other.readsAsZeros && isChanged == other.isChanged
   }
 }
 

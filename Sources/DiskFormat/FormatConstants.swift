@@ -33,6 +33,8 @@ public enum FormatConstants {
   public static let doomedPerLeaf = 63
   public static let versionNodeBytes = 16
   public static let versionNodesPerLeaf = 252
+  public static let bookmarkBytes = 336
+  public static let bookmarksPerLeaf = 12
   public static let superblockBytes = 8192
   public static let journalHeaderBytes = 96
   /// Bytes of whole records in a journal block.

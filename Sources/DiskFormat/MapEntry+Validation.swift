@@ -3,8 +3,8 @@ import StorageUnits
 extension Layer {
   /// Refuses what version 1 does not know or no writer makes.
   @inline(__always) func validate(_ structure: FormatError.Structure) throws(FormatError) {
-    // Length (bits 3-6) belongs to kind 2, bit 7 is reserved.
-    guard flags & 0xF8 == 0 else { throw .reservedNotZero(structure) }
+    // Length (bits 3-6) belongs to kind 2.
+    guard flags & 0x78 == 0 else { throw .reservedNotZero(structure) }
     guard kind <= 1 else { throw .unknownKind(structure) }
     if isNone {
       // Only a birth may be left, so that a diff sees what was emptied.
@@ -33,6 +33,10 @@ extension MapEntry {
   @inline(__always) func validate(_ structure: FormatError.Structure) throws(FormatError) {
     try upper.validate(structure)
     try lower.validate(structure)
+    let cleared = (upper.flags | lower.flags) & Layer.clearedFlag != 0
+    guard !cleared || upper.flags & Layer.clearedFlag == 0 && !upper.isNone else {
+      throw .reservedNotZero(structure)
+    }
     guard !upper.mask.intersects(lower.mask) else { throw .badField(structure, "masks") }
     guard upper.isNone || upper.isPacked || upper.address != lower.address else {
       throw .badField(structure, "layers")

@@ -7,7 +7,7 @@ public import StorageUnits
   public var address: PoolAddress
   /// Which blocks of the virtual extent come from this layer.
   public var mask: BlockMask
-  /// Bit 0: provisioned. Bits 1-2: kind. Bits 3-6: length (kind 2). Bit 7: reserved.
+  /// Bit 0: provisioned. Bits 1-2: kind. Bits 3-6: length (kind 2). Bit 7: `clearedFlag`.
   public var flags: UInt8
   public var birth: ShareEpoch
 
@@ -21,6 +21,9 @@ public import StorageUnits
   }
 
   public static let provisionedFlag: UInt8 = 1
+  /// Of a lower layer below an upper one: blocks of the entry were cleared, nobody knows when, so
+  /// each that is clear may have changed since any bookmark.
+  public static let clearedFlag: UInt8 = 0x80
   public static let none = Layer(address: .none, mask: .none, birth: .zero)
 
   @inlinable public var isNone: Bool { address.isNone }
@@ -52,11 +55,18 @@ public import StorageUnits
   }
 
   public static let none = MapEntry(upper: .none, lower: .none)
-  /// No layer names space. (A birth may be left, so that a diff sees what was emptied.)
+  /// No layer names space. (A birth may be left: `clearBirth`.)
   @inlinable public var isNone: Bool { upper.isNone && lower.isNone }
   /// The blocks that hold data.
   @inlinable public var mask: BlockMask { upper.mask | lower.mask }
   @inlinable public var isProvisioned: Bool { upper.isProvisioned || lower.isProvisioned }
+  /// The share epoch at which blocks of it were cleared last, as far as a bookmark or snapshot may
+  /// ask: kept as the birth of a layer that names nothing. Nil: some were, nobody knows when.
+  @inlinable public var clearBirth: ShareEpoch? {
+    if upper.isNone { return lower.isNone ? max(upper.birth, lower.birth) : upper.birth }
+    if lower.isNone { return lower.birth }
+    return lower.flags & Layer.clearedFlag != 0 ? nil : .zero
+  }
   /// The number of distinct extents that the entry names, 0 to 2.
   @inlinable public var extentCount: Int {
     if upper.isNone { return lower.isNone ? 0 : 1 }

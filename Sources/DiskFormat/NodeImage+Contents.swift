@@ -19,12 +19,18 @@ extension NodeImage {
       for i in 0..<FormatConstants.versionNodesPerLeaf {
         _ = try VersionNode.decode(from: self, index: i)
       }
+    case (.bookmarks, 0):
+      for i in 0..<FormatConstants.bookmarksPerLeaf {
+        _ = try Bookmark.decode(from: self, index: i)
+      }
+      let end = FormatConstants.bookmarksPerLeaf * FormatConstants.bookmarkBytes
+      try requireZero(from: FormatConstants.nodeHeaderBytes + end)
     case (.segmentTable, 0): try validateSegmentLines()
     case (.segmentTable, _):
       for i in 0..<FormatConstants.systemPointersPerPage {
         _ = try SystemPointer.decode(from: self, index: i)
       }
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
       for i in 0..<FormatConstants.pointersPerNode {
         guard load16(pointerOffset(i) + 6) == 0 else { throw .reservedNotZero(.node) }
         try pointer(i).validate()

@@ -8,6 +8,7 @@ public import StorageUnits
   case doomed = 4
   case segmentTable = 5
   case versionTree = 6
+  case bookmarks = 7
 }
 
 /// The header that every node starts with, 64 bytes.

@@ -19,7 +19,8 @@ extension RecordFormat {
     case .unshare: 16
     case .segmentClass: 12
     case .drop: 24
-    case .bookmark, .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark: nil
+    case .bookmark: 8 + FormatConstants.bookmarkBytes
+    case .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark: nil
     }
   }
 
@@ -65,6 +66,7 @@ extension Record {
     case .unshare: .unshare
     case .segmentClass: .segmentClass
     case .drop: .drop
+    case .createBookmark, .deleteBookmark: .bookmark
     }
   }
 
@@ -128,6 +130,12 @@ extension Record {
       writer.u64(step.key, start + 8)
       writer.u8(step.level, start + 16)
       writer.u8(step.decision.rawValue, start + 17)
+    case .createBookmark(let bookmark):
+      bookmark.encode(
+        into: writer.part(at: start + 8, count: FormatConstants.bookmarkBytes), isRecord: true)
+    case .deleteBookmark(let id):
+      precondition(id.number != 0)
+      writer.u64(id.number, start)
     }
   }
 
@@ -211,9 +219,22 @@ extension Record {
       return .segmentClass(
         segment, segmentClass, partner: try payload.partner(of: segment))
     case .drop: return .drop(try DropStep(decoding: payload))
-    case .bookmark, .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark:
+    case .bookmark: return try bookmark(payload)
+    case .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark:
       throw .unknownKind(.record)
     }
+  }
+}
+
+extension Record {
+  /// The id of the bookmark that goes, or zero and the bookmark that comes.
+  private static func bookmark(_ payload: FieldReader) throws(FormatError) -> Record {
+    let id = payload.u64(0)
+    let new = payload.part(at: 8, count: FormatConstants.bookmarkBytes)
+    guard id != 0 else { return .createBookmark(try Bookmark(decoding: new, isRecord: true)) }
+    try FormatError.requireCounter(id, .record, "bookmark")
+    guard new.isZero(0..<new.count) else { throw .reservedNotZero(.record) }
+    return .deleteBookmark(RecordNumber(id))
   }
 }
 

@@ -26,6 +26,10 @@ public enum Record: Hashable, Sendable {
   case segmentClass(SegmentIndex, SegmentClass, partner: SegmentIndex?)
   /// One step in dropping a doomed tree: see `DropStep`.
   case drop(DropStep)
+  /// A new bookmark; its id is this record's number.
+  case createBookmark(Bookmark)
+  /// The bookmark with this id is gone.
+  case deleteBookmark(RecordNumber)
 }
 
 /// One name taken from one node of a doomed tree, and the decision made then.

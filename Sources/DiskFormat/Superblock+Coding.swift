@@ -38,7 +38,8 @@ private enum At {
   static let catalogue = 384
   static let doomed = 408
   static let versionTree = 432
-  static let reservedRoots = 456
+  static let bookmarks = 456
+  static let reservedRoots = 480
   static let segmentTable = 608
   static let segmentTableLevel = 632
   static let streams = 640
@@ -85,6 +86,7 @@ extension Superblock {
     try catalogue.validate(.superblock)
     try doomed.validate(.superblock)
     try versionTree.validate(.superblock)
+    try bookmarks.validate(.superblock)
     try FormatError.require(
       segmentTable.level <= FormatConstants.maximumLevel, .superblock, "segmentTable")
     try validateParts()
@@ -194,6 +196,7 @@ extension Superblock {
     writer.root(catalogue, At.catalogue)
     writer.root(doomed, At.doomed)
     writer.root(versionTree, At.versionTree)
+    writer.root(bookmarks, At.bookmarks)
     writer.systemPointer(segmentTable.pointer, At.segmentTable)
     writer.u8(segmentTable.level, At.segmentTableLevel)
   }
@@ -277,6 +280,7 @@ extension Superblock {
       catalogue: try reader.root(At.catalogue, .superblock),
       doomed: try reader.root(At.doomed, .superblock),
       versionTree: try reader.root(At.versionTree, .superblock),
+      bookmarks: try reader.root(At.bookmarks, .superblock),
       segmentTable: SystemTreeRoot(
         pointer: try reader.systemPointer(At.segmentTable, .superblock),
         level: reader.u8(At.segmentTableLevel)),

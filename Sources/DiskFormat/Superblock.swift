@@ -28,6 +28,7 @@ public struct Superblock: Hashable, Sendable {
   public var catalogue: TreeRoot
   public var doomed: TreeRoot
   public var versionTree: TreeRoot
+  public var bookmarks: TreeRoot
   public var segmentTable: SystemTreeRoot
   public var streams: [JournalStream]
   /// Where this device's system area lies, at most 8.
@@ -45,9 +46,9 @@ public struct Superblock: Hashable, Sendable {
     checkpointRecord: RecordNumber, logGeneration: UInt64, logNonce: UInt64, applyVersion: UInt16,
     shareEpoch: ShareEpoch, segmentShift: UInt8, segmentCount: UInt32,
     allocationRunExtents: UInt16, nextVolumeID: UInt64, bounds: WriterBounds, catalogue: TreeRoot,
-    doomed: TreeRoot, versionTree: TreeRoot = .none, segmentTable: SystemTreeRoot,
-    streams: [JournalStream],
-    systemRanges: [SystemRange], members: [PoolMember], fenceEpoch: UInt64, openedBy: Opening,
+    doomed: TreeRoot, versionTree: TreeRoot = .none, bookmarks: TreeRoot = .none,
+    segmentTable: SystemTreeRoot, streams: [JournalStream], systemRanges: [SystemRange],
+    members: [PoolMember], fenceEpoch: UInt64, openedBy: Opening,
     isOpen: Bool
   ) {
     self.features = features
@@ -70,6 +71,7 @@ public struct Superblock: Hashable, Sendable {
     self.catalogue = catalogue
     self.doomed = doomed
     self.versionTree = versionTree
+    self.bookmarks = bookmarks
     self.segmentTable = segmentTable
     self.streams = streams
     self.systemRanges = systemRanges

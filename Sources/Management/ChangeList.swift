@@ -5,7 +5,7 @@ public import StorageUnits
 public struct ChangeSpecification: Codable, Hashable, Sendable {
   public var target: ContentName
   /// Nil: everything that the target stores is reported.
-  public var base: ContentName?
+  public var base: BaseName?
   /// From where on: the `nextOffsetBytes` of the answer before.
   public var offsetBytes: UInt64
   /// About so many ranges in one answer, 1 to 65536.
@@ -14,7 +14,7 @@ public struct ChangeSpecification: Codable, Hashable, Sendable {
   public static let usualRanges = 8192
 
   public init(
-    target: ContentName, base: ContentName?, offsetBytes: UInt64 = 0,
+    target: ContentName, base: BaseName?, offsetBytes: UInt64 = 0,
     rangesAtMost: Int = ChangeSpecification.usualRanges
   ) {
     self.target = target
@@ -32,7 +32,7 @@ public struct ChangeSpecification: Codable, Hashable, Sendable {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
       target: try fields.decode(ContentName.self, forKey: .target),
-      base: try fields.decodeIfPresent(ContentName.self, forKey: .base),
+      base: try fields.decodeIfPresent(BaseName.self, forKey: .base),
       offsetBytes: try fields.decodeIfPresent(UInt64.self, forKey: .offsetBytes) ?? 0,
       rangesAtMost: try fields.decodeIfPresent(Int.self, forKey: .rangesAtMost)
         ?? Self.usualRanges)

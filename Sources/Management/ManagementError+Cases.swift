@@ -50,8 +50,30 @@ extension ManagementError {
       objects: [ManagementObject(.snapshot, "\(pool)/\(name)")])
   }
 
+  public static func bookmarkNotFound(_ name: BookmarkName, pool: String) -> ManagementError {
+    ManagementError(
+      .bookmarkNotFound, "there is no bookmark '\(name)' in pool '\(pool)'",
+      correction: "'lamina bookmark list \(pool)' shows the bookmarks that there are.",
+      objects: [ManagementObject(.bookmark, "\(pool)/\(name)")])
+  }
+
+  public static func bookmarkNotOnLine(
+    _ bookmark: BookmarkName, _ target: ContentName, pool: String
+  ) -> ManagementError {
+    ManagementError(
+      .bookmarkNotOnLine, "what '\(target)' changed since '\(bookmark)' is not known",
+      cause: "The bookmark's snapshot is gone, and '\(target)' was not made from it: it is older,"
+        + " or was rolled back to before it.",
+      correction: "Count from another base; 'lamina snapshot ranges \(pool)/\(target)' shows all"
+        + " that it stores.",
+      objects: [
+        ManagementObject(.bookmark, "\(pool)/\(bookmark)"),
+        ManagementObject(.volume, "\(pool)/\(target)"),
+      ])
+  }
+
   public static func volumesNotRelated(
-    _ base: ContentName, _ target: ContentName, pool: String
+    _ base: BaseName, _ target: ContentName, pool: String
   ) -> ManagementError {
     ManagementError(
       .volumesNotRelated, "'\(base)' and '\(target)' share no history",

@@ -56,6 +56,9 @@ extension ManagementError {
     case volumeChanged = "volume-changed"
     case baseNotFound = "base-not-found"
     case streamDamaged = "stream-damaged"
+    case bookmarkNotFound = "bookmark-not-found"
+    case bookmarkExists = "bookmark-exists"
+    case bookmarkNotOnLine = "bookmark-not-on-line"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
     case imagePinned = "image-pinned"
@@ -97,10 +100,12 @@ extension ManagementError.Code {
       .addressInvalid, .socketPathTooLong:
       400
     case .permissionDenied, .ringNotPermitted: 403
-    case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound: 404
+    case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound,
+      .bookmarkNotFound:
+      404
     case .methodNotAllowed: 405
     case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
-      .addressInUse, .volumesNotRelated,
+      .addressInUse, .volumesNotRelated, .bookmarkExists, .bookmarkNotOnLine,
       .volumeReceiving, .volumeChanged, .baseNotFound, .deviceMissing, .deviceForeign,
       .deviceHasData, .deviceUnsuitable, .directIONotPossible,
       .limitReached, .imagePinned, .imagePinLost:
@@ -142,6 +147,9 @@ extension ManagementError.Code {
     case .volumeChanged: "Volume has changed since the base"
     case .baseNotFound: "Base of the stream not found"
     case .streamDamaged: "Stream is damaged"
+    case .bookmarkNotFound: "No such bookmark"
+    case .bookmarkExists: "Bookmark exists already"
+    case .bookmarkNotOnLine: "Bookmark is not on the volume's line"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
     case .imagePinned: "Pool is being checked"

@@ -6,6 +6,8 @@ public struct ManagementObject: Codable, Hashable, Sendable, CustomStringConvert
     case volume
     /// Named `POOL/VOLUME@SNAPSHOT` where the pool is known.
     case snapshot
+    /// Named `POOL/VOLUME#MARK` where the pool is known.
+    case bookmark
     /// Named by its path.
     case device
     /// Named by its path.

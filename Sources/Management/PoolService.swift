@@ -54,8 +54,20 @@ public protocol PoolService: Sendable {
   /// Gives a pin up. Throws `imagePinLost` if it was gone before: what was read is worth nothing.
   func releaseImagePin(_ id: UInt64) async throws(ManagementError)
 
+  /// Of all volumes, oldest first.
+  func listBookmarks() async throws(ManagementError) -> [BookmarkDescription]
+
+  /// Throws `snapshotNotFound`, `bookmarkExists`, `noSpace`, `limitReached`, `poolReadOnly`.
+  func createBookmark(
+    _ specification: BookmarkSpecification
+  ) async throws(ManagementError) -> BookmarkDescription
+
+  /// Throws `bookmarkNotFound`, `poolReadOnly`.
+  func deleteBookmark(_ name: BookmarkName) async throws(ManagementError)
+
   /// What the target has that the base has not, or has otherwise; a piece of it, in order. Throws
-  /// `volumeNotFound`, `snapshotNotFound`, `volumesNotRelated`, `inputOutput`.
+  /// `volumeNotFound`, `snapshotNotFound`, `bookmarkNotFound`, `volumesNotRelated`,
+  /// `bookmarkNotOnLine`, `inputOutput`.
   func changes(_ specification: ChangeSpecification) async throws(ManagementError) -> ChangeList
 
   /// What `send` would send. Throws as it does before its first byte.

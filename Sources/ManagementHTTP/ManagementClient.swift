@@ -78,6 +78,21 @@ public struct ManagementClient: PoolService {
     _ = try await exchange(.POST, "/v1/snapshots/\(name)/rollback")
   }
 
+  public func listBookmarks() async throws(ManagementError) -> [BookmarkDescription] {
+    let list: BookmarkList = try await value(.GET, "/v1/bookmarks")
+    return list.bookmarks
+  }
+
+  public func createBookmark(
+    _ specification: BookmarkSpecification
+  ) async throws(ManagementError) -> BookmarkDescription {
+    try await value(.POST, "/v1/bookmarks", body: ManagementJSON.encode(specification))
+  }
+
+  public func deleteBookmark(_ name: BookmarkName) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/volumes/\(name.volume)/bookmarks/\(name.mark)")
+  }
+
   public func changes(
     _ specification: ChangeSpecification
   ) async throws(ManagementError) -> ChangeList {

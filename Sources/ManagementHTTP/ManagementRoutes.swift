@@ -2,7 +2,8 @@ import Management
 
 /// The control API, version 1.
 public enum ManagementRoutes {
-  public static let all: [ManagementRoute] = server + pool + volumes + snapshots + changes
+  public static let all: [ManagementRoute] =
+    server + pool + volumes + snapshots + bookmarks + changes
 
   private static let server = [
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
@@ -91,6 +92,26 @@ public enum ManagementRoutes {
       summary: "Give the snapshot's volume its content again."
     ) { (input, service) throws(ManagementError) in
       try await service.rollBack(to: try input.snapshotName())
+      return .noContent
+    },
+  ]
+
+  private static let bookmarks = [
+    ManagementRoute(.get, "/v1/bookmarks", summary: "All bookmarks, oldest first.") {
+      (_, service) throws(ManagementError) in
+      try .json(BookmarkList(bookmarks: try await service.listBookmarks()))
+    },
+    ManagementRoute(.post, "/v1/bookmarks", summary: "Make a bookmark of a snapshot.") {
+      (input, service) throws(ManagementError) in
+      let specification = try input.value(BookmarkSpecification.self)
+      return try .json(try await service.createBookmark(specification), status: 201)
+    },
+    ManagementRoute(
+      .delete, "/v1/volumes/{name}/bookmarks/{mark}", summary: "Delete a bookmark."
+    ) { (input, service) throws(ManagementError) in
+      try await service.deleteBookmark(
+        BookmarkName(
+          volume: try input.volumeName(), mark: input.pathParameters["mark"] ?? ""))
       return .noContent
     },
   ]

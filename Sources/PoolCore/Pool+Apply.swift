@@ -15,7 +15,9 @@ extension Pool {
     guard case .entry(let old) = lookup(volume, extent) else {
       preconditionFailure("a change was applied without being prepared")
     }
-    let new = old.applying(change, shareEpoch: state.shareEpoch, poolEpoch: shareEpoch)
+    let new = old.applying(
+      change, shareEpoch: state.shareEpoch, bookmarkEpoch: state.bookmarkEpoch,
+      poolEpoch: shareEpoch)
     if let fresh = change.freshExtent, old.upper.address != fresh {
       precondition(heldExtents > 0)
       heldExtents -= 1
@@ -120,6 +122,7 @@ extension Pool {
       let state = volumes.states[slot]
       volumes.remove(slot)
       doom(state, number: number)
+      removeBookmarks(of: id)
       updateTableReserve()
     case .segmentClass(let segment, let newClass, let partner):
       applySegmentClass(Int(segment.index), newClass, partner: partner.map { Int($0.index) })
@@ -130,6 +133,8 @@ extension Pool {
     case .rollback(let volume, let snapshot):
       applyRollback(of: volume, to: snapshot, number: number)
     case .unshare(let volume, let branchPoint): applyUnshare(volume, branchPoint)
+    case .createBookmark(let bookmark): applyBookmark(bookmark, number: number)
+    case .deleteBookmark(let id): applyBookmarkDeletion(id)
     }
   }
 
@@ -159,7 +164,7 @@ extension EntryChange {
     switch self {
     case .wroteFresh(let extent, _, _): extent
     case .provisioned(_, let extent): extent
-    case .wroteInPlace, .cleared: nil
+    case .wroteInPlace, .cleared, .raised: nil
     }
   }
 }

@@ -66,6 +66,7 @@ extension Pool {
     record.isReadOnly = true
     record.versionNode = UInt64(shareEpoch.number)
     record.shareEpoch = shareEpoch
+    record.bookmarkEpoch = .zero
     record.holds = 0
     record.isReceiving = false
     record.lineage = .zero
@@ -97,6 +98,7 @@ extension Pool {
     record.origin = nil
     record.lineage = .zero
     record.shareEpoch = ShareEpoch(UInt32(record.versionNode))
+    record.bookmarkEpoch = .zero
     record.holds = 0
     _ = applyNew(.clone(source: source, clone: record.withoutDerivedFields))
     return record.id
@@ -161,6 +163,10 @@ extension Pool {
     record.root = source.root
     record.allocatedExtents = source.allocatedExtents
     record.mappedBlocks = source.mappedBlocks
+    if record.origin == nil {
+      let node = ShareEpoch(UInt32(record.versionNode))
+      record.bookmarkEpoch = versions.newestBookmark(ofOneAt: node)
+    }
     volumes.markDirty(volumes.add(record))
     volumes.nextID = max(volumes.nextID, record.id.number + 1)
     addRootName(source.root)
@@ -181,6 +187,7 @@ extension Pool {
     doom(old, number: number)
     versions.attach(new.versionNode)
     volumes.states[slot].takeContent(of: new)
+    volumes.states[slot].bookmarkEpoch = versions.newestBookmark(ofOneAt: new.versionNode)
     volumes.markDirty(slot)
     shareEpoch = ShareEpoch(shareEpoch.number + 1)
     updateTableReserve()

@@ -58,6 +58,7 @@ extension Pool {
         changedLeaves: volumes.dirtyLeaves.count, highestLeaf: volumes.highestLeaf)
       + (isDoomedDirty ? doomedTree.nodesToWrite(ofListWithLeaves: doomedLeafCount) : 0)
       + (versions.isDirty ? versionTree.nodesToWrite(ofListWithLeaves: versions.leafCount) : 0)
+      + (areBookmarksDirty ? bookmarkTree.nodesToWrite(ofListWithLeaves: bookmarkLeafCount) : 0)
   }
 
   private var doomedLeafCount: Int {
@@ -111,6 +112,11 @@ extension Pool {
       versionLeaves = versionTree.fitList(leaves: versions.leafCount)
       versions.isDirty = false
     }
+    var bookmarkLeaves: Set<UInt64> = []
+    if areBookmarksDirty {
+      bookmarkLeaves = bookmarkTree.fitList(leaves: bookmarkLeafCount)
+      areBookmarksDirty = false
+    }
     dataSpace.beginFreezing()
     nodeSpace.beginFreezing()
     segments.beginFreezing()
@@ -124,6 +130,8 @@ extension Pool {
       doomedWriter: ResidentTreeWriter(changedLeaves: doomedLeaves),
       versions: versionLeaves.isEmpty ? [] : versions.entries,
       versionWriter: ResidentTreeWriter(changedLeaves: versionLeaves),
+      bookmarks: bookmarkLeaves.isEmpty ? [] : bookmarks,
+      bookmarkWriter: ResidentTreeWriter(changedLeaves: bookmarkLeaves),
       folded: dataSpace.frozenSegments)
     generation += 1
   }
@@ -155,6 +163,11 @@ extension Pool {
         progress.phase = .versions
       case .versions:
         if let step = unsafe gather(staging, { nextVersionNode(&progress, $0, at: $1) }) {
+          return progress.note(step)
+        }
+        progress.phase = .bookmarks
+      case .bookmarks:
+        if let step = unsafe gather(staging, { nextBookmarkNode(&progress, $0, at: $1) }) {
           return progress.note(step)
         }
         progress.phase = .countPages
@@ -292,6 +305,15 @@ extension Pool {
   ) -> Written {
     guard let (level, key) = progress.versionWriter.next(in: versionTree) else { return .end }
     return writeList(&versionTree, level, key, progress.versions, target, address, progress) {
+      $0.encode(into: target, index: $1)
+    }
+  }
+
+  private func nextBookmarkNode(
+    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
+  ) -> Written {
+    guard let (level, key) = progress.bookmarkWriter.next(in: bookmarkTree) else { return .end }
+    return writeList(&bookmarkTree, level, key, progress.bookmarks, target, address, progress) {
       $0.encode(into: target, index: $1)
     }
   }
@@ -485,6 +507,7 @@ extension Pool {
     superblock.catalogue = catalogue.root
     superblock.doomed = doomedTree.root
     superblock.versionTree = versionTree.root
+    superblock.bookmarks = bookmarkTree.root
     let rootLevel = SegmentTableWriter.rootLevel(segmentCount: segments.count)
     superblock.segmentTable = SystemTreeRoot(
       pointer: segmentPages[Int(rootLevel)][0], level: rootLevel)

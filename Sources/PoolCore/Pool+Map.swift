@@ -127,8 +127,7 @@ extension Pool {
     let state = volumes.states[volume]
     var level = state.root.isNone ? state.rootLevel : state.root.level
     let root = makeMutable(
-      state.root.pointer, level: level, key: path.key(level: level), family: state.family,
-      shareEpoch: state.shareEpoch)
+      state.root.pointer, level: level, key: path.key(level: level), of: state)
     if root != state.root.pointer {
       volumes.states[volume].root = TreeRoot(pointer: root, level: level)
     }
@@ -138,8 +137,7 @@ extension Pool {
       let old = cache.image(slot).pointer(index)
       level -= 1
       let new = makeMutable(
-        old, level: level, key: path.key(level: level), family: state.family,
-        shareEpoch: state.shareEpoch)
+        old, level: level, key: path.key(level: level), of: state)
       if new != old { cache.image(slot).setPointer(new, index) }
       slot = cache.find(new)
     }
@@ -150,10 +148,12 @@ extension Pool {
   ///
   /// A node may be changed in place if and only if its birth is greater than the share epoch. One
   /// that may not is copied: if something else still names it, everything that it names gains one;
-  /// if not, the copy takes over what it named.
+  /// if not, the copy takes over what it named. One that was not changed since the newest bookmark
+  /// has its birth raised.
   private func makeMutable(
-    _ pointer: NodePointer, level: UInt8, key: UInt64, family: UInt64, shareEpoch: ShareEpoch
+    _ pointer: NodePointer, level: UInt8, key: UInt64, of volume: VolumeState
   ) -> NodePointer {
+    let family = volume.family
     if pointer.isNone {
       return cache.memoryPointer(
         cache.make(
@@ -161,13 +161,14 @@ extension Pool {
     }
     let source = cache.find(pointer)
     precondition(source >= 0, "a change was applied without being prepared")
-    let isOwn = shareEpoch < pointer.birth
+    let isOwn = volume.shareEpoch < pointer.birth
+    let isYoung = isOwn && volume.bookmarkEpoch < pointer.birth
     let isCurrent = cache[source].isDirty && cache[source].generation == generation
-    if isOwn && isCurrent { return pointer }
+    if isYoung && isCurrent { return pointer }
     let isShared = !isOwn && nameCount(pointer, slot: source) > 1
-    let birth = isOwn ? pointer.birth : self.shareEpoch
+    let birth = isYoung ? pointer.birth : self.shareEpoch
     if !isShared && isCurrent {
-      // Nothing else names it any more: only the birth says so from now on.
+      // Nothing else names it (any more): only the birth says so from now on.
       cache[source].birth = birth
       return cache.memoryPointer(source)
     }

@@ -26,6 +26,8 @@ extension Pool {
       catalogue.nodesToWrite(changedLeaves: leaves, highestLeaf: volumes.highestLeaf)
       + doomedTree.nodesToWrite(ofListWithLeaves: doomedLeaves)
       + versionTree.nodesToWrite(ofListWithLeaves: versionLeaves)
+      + bookmarkTree.nodesToWrite(
+        ofListWithLeaves: max(bookmarkTree.leafCount, bookmarkLeafCount) + 1)
   }
 
   /// Blocks beyond the committed ones that a tier must leave: host writes stop first.

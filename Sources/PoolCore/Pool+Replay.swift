@@ -58,6 +58,9 @@ extension Pool {
       guard branchPoint < volumes.states[slot].shareEpoch else {
         throw .badField(.record, "branchPoint")
       }
+    case .createBookmark(let bookmark): try checkBookmark(bookmark)
+    case .deleteBookmark(let id):
+      guard bookmark(id) != nil else { throw .badField(.record, "bookmark") }
     }
     return .ready
   }
@@ -121,8 +124,8 @@ extension Pool {
       throw .badField(.record, "name")
     }
     guard record.sizeBytes > 0 else { throw .badField(.record, "sizeBytes") }
-    guard record.shareEpoch == .zero, record.versionNode == 0, record.origin == nil,
-      record.root.isNone, record.lineage == .zero
+    guard record.shareEpoch == .zero, record.versionNode == 0, record.bookmarkEpoch == .zero,
+      record.origin == nil, record.root.isNone, record.lineage == .zero
     else { throw .badField(.record, "root") }
   }
 
@@ -165,6 +168,7 @@ extension Pool {
     guard Self.isValidName(record.name) else { throw .badField(.record, "name") }
     let state = volumes.states[source]
     guard record.family == state.family else { throw .badField(.record, "family") }
+    guard record.bookmarkEpoch == .zero else { throw .badField(.record, "bookmarkEpoch") }
     guard record.sizeBytes == state.sizeBytes else { throw .badField(.record, "sizeBytes") }
     guard shareEpoch.number < UInt32.max - 1 else { throw .badField(.record, "shareEpoch") }
   }

@@ -35,6 +35,10 @@ public final class Pool {
   var doomedTree: ResidentTree
   var versions: VersionTree
   var versionTree: ResidentTree
+  /// In the order in which they were made.
+  public internal(set) var bookmarks: [Bookmark]
+  var areBookmarksDirty = false
+  var bookmarkTree: ResidentTree
   /// What no longer lives once a durable checkpoint shows it.
   var endings: [VersionEnding] = []
   /// Volumes whose share epoch may fall.
@@ -99,7 +103,10 @@ public final class Pool {
     catalogue = image.catalogue
     doomedTree = image.doomedTree
     versionTree = image.versionTree
+    bookmarkTree = image.bookmarkTree
+    bookmarks = image.bookmarks
     versions = VersionTree(image.versions)
+    for bookmark in image.bookmarks { versions.bookmark(bookmark.epoch, 1) }
     for record in image.volumes { versions.attach(ShareEpoch(UInt32(record.versionNode))) }
     for entry in image.doomed { versions.attach(entry.versionNode) }
     versions.tidy()

@@ -18,6 +18,8 @@ public struct PoolImage {
   public var doomed: [DoomedEntry]
   public var versionTree: ResidentTree
   public var versions: [VersionNode]
+  public var bookmarkTree: ResidentTree
+  public var bookmarks: [Bookmark]
   /// For each device with a system area, its ranges, in 4 KiB units.
   public var systemRanges: [DeviceIndex: [SystemRange]]
   /// The identifier of each device.
@@ -28,6 +30,7 @@ public struct PoolImage {
     segmentPages: [[UInt64: SystemPointer]], catalogue: ResidentTree, volumes: [VolumeRecord],
     doomedTree: ResidentTree, doomed: [DoomedEntry],
     versionTree: ResidentTree = PoolImage.emptyVersions, versions: [VersionNode] = [],
+    bookmarkTree: ResidentTree = PoolImage.emptyBookmarks, bookmarks: [Bookmark] = [],
     systemRanges: [DeviceIndex: [SystemRange]], deviceUUIDs: [DeviceIndex: StorageUUID]
   ) {
     self.superblock = superblock
@@ -40,15 +43,19 @@ public struct PoolImage {
     self.doomed = doomed
     self.versionTree = versionTree
     self.versions = versions
+    self.bookmarkTree = bookmarkTree
+    self.bookmarks = bookmarks
     self.systemRanges = systemRanges
     self.deviceUUIDs = deviceUUIDs
   }
 
-  /// An empty catalogue, doomed list and version tree.
+  /// An empty catalogue, doomed list, version tree and list of bookmarks.
   public static let emptyCatalogue = ResidentTree(
     type: .catalogue, leafCapacity: FormatConstants.volumesPerLeaf)
   public static let emptyDoomed = ResidentTree(
     type: .doomed, leafCapacity: FormatConstants.doomedPerLeaf)
   public static let emptyVersions = ResidentTree(
     type: .versionTree, leafCapacity: FormatConstants.versionNodesPerLeaf)
+  public static let emptyBookmarks = ResidentTree(
+    type: .bookmarks, leafCapacity: FormatConstants.bookmarksPerLeaf)
 }

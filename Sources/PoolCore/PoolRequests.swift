@@ -93,6 +93,9 @@ public import StorageUnits
   /// The blocks read as zeros and space is held: in the layer that is there and writable, or in the
   /// fresh extent.
   case provisioned(mask: BlockMask, freshExtent: PoolAddress?)
+  /// The upper layer, which is writable, is about to be written in place for the first time since a
+  /// bookmark: its birth is raised. Durable before the data goes to its place.
+  case raised
 }
 
 /// A record that was applied: what the tail must hold before the host gets its answer.
@@ -149,6 +152,10 @@ public enum PoolError: Error, Hashable, Sendable {
   case hasChanged(String, since: String)
   /// The pool has made 2³² - 2 branches.
   case shareEpochsUsedUp
+  case bookmarkExists(String)
+  case noSuchBookmark(String)
+  /// So many bookmarks are the most that a pool has.
+  case tooManyBookmarks(Int)
 }
 
 /// Bounds of the resident state, fixed when the pool is opened.

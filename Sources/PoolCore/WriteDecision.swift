@@ -80,10 +80,14 @@ extension MapEntry {
   }
 
   /// The entry after `change`, for a volume with `shareEpoch` in a pool at `poolEpoch`.
+  /// `bookmarkEpoch` is that of the newest bookmark on the volume's line.
   public func applying(
-    _ change: EntryChange, shareEpoch: ShareEpoch, poolEpoch: ShareEpoch
+    _ change: EntryChange, shareEpoch: ShareEpoch, bookmarkEpoch: ShareEpoch = .zero,
+    poolEpoch: ShareEpoch
   ) -> MapEntry {
     var entry = self
+    entry.upper.flags &= ~Layer.clearedFlag
+    entry.lower.flags &= ~Layer.clearedFlag
     switch change {
     case .wroteInPlace(let extent, let mask):
       entry.write(mask, inPlaceAt: extent, shareEpoch: shareEpoch)
@@ -93,8 +97,33 @@ extension MapEntry {
       entry.clear(mask, keepsProvision: keepsProvision)
     case .provisioned(let mask, let fresh):
       entry.provision(mask, fresh: fresh, shareEpoch: shareEpoch, birth: poolEpoch)
+    case .raised:
+      precondition(entry.upper.isWritable(shareEpoch: shareEpoch))
+      entry.upper.birth = poolEpoch
     }
+    var clearBirth = self.clearBirth
+    let isAsked = max(shareEpoch, bookmarkEpoch) != .zero
+    if isAsked && !(self.mask - entry.mask).isEmpty { clearBirth = poolEpoch }
+    entry.keep(clearBirth: clearBirth, poolEpoch: poolEpoch)
     return entry
+  }
+
+  /// Remembers when blocks were cleared, so that what changed since a bookmark has them: with the
+  /// layer that names nothing, if there is one.
+  private mutating func keep(clearBirth: ShareEpoch?, poolEpoch: ShareEpoch) {
+    if !upper.isNone && !lower.isNone {
+      if clearBirth != .zero { lower.flags |= Layer.clearedFlag }
+      return
+    }
+    let emptied = Layer(address: .none, mask: .none, birth: clearBirth ?? poolEpoch)
+    if upper.isNone && lower.isNone {
+      upper = emptied
+      lower = .none
+    } else if upper.isNone {
+      upper = emptied
+    } else {
+      lower = emptied
+    }
   }
 
   private mutating func write(

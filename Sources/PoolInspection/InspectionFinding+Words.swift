@@ -168,6 +168,12 @@ extension InspectionProblem {
     case .branchPointMissing(let epoch): "branch point \(epoch.number) is not there"
     case .branchPointTwice(let epoch): "branch point \(epoch.number) is there twice"
     case .branchPointInFuture(let epoch): "branch point \(epoch.number) is in the future"
+    case .bookmarkEpoch(let stored, let found):
+      "its newest bookmark is of branch point \(found.number), and it says \(stored.number)"
+    case .bookmarkTwice(let name): "bookmark '\(name)' is there twice"
+    case .bookmarkInFuture(let name): "bookmark '\(name)' names what was not made yet"
+    case .bookmarkWithoutVolume(let name): "there is no volume that has bookmark '\(name)'"
+    case .bookmarkOfOther(let name): "bookmark '\(name)' does not fit the snapshot that it names"
     case .snapshotWithoutVolume(let id): "there is no volume \(id.number) that it is a snapshot of"
     case .receiveUnfinished: "a stream was being received into it"
     case .receiveBaseMissing(let base):
@@ -246,6 +252,7 @@ extension FormatError.Structure {
     case .volumeRecord: "volume record"
     case .doomedEntry: "entry of a deleted tree"
     case .versionNode: "branch point"
+    case .bookmark: "bookmark"
     case .tailHeader: "tail"
     case .tailFrame: "record of the tail"
     }

@@ -122,6 +122,14 @@ public enum InspectionProblem: Hashable, Sendable {
   case receiveUnfinished
   /// What was received into it upon a snapshot cannot be taken back: that snapshot is gone.
   case receiveBaseMissing(StorageUUID)
+  /// The newest bookmark on a volume's line is another one.
+  case bookmarkEpoch(stored: ShareEpoch, found: ShareEpoch)
+  case bookmarkTwice(String)
+  /// It, its branch point or its snapshot was not made yet.
+  case bookmarkInFuture(String)
+  case bookmarkWithoutVolume(String)
+  /// The snapshot that it names is another one than it says.
+  case bookmarkOfOther(String)
   /// The map's root is too low for the volume's size.
   case rootTooLow(level: UInt8, needed: UInt8)
   /// Blocks are mapped, or space is held, beyond the volume's end.
@@ -171,7 +179,6 @@ public enum InspectionProblem: Hashable, Sendable {
 
   public enum UnusedField: String, Hashable, Sendable {
     case fenceEpoch = "fence epoch"
-    case bookmarkEpoch = "bookmark epoch"
     case holds = "holds"
   }
 

@@ -72,10 +72,7 @@ extension PoolInspector {
       find(.shareEpochInFuture(volume.shareEpoch), at: here, volumes: volumes)
     }
     checkBranchPoint(volume.versionNode, at: here, volumes: volumes)
-    // Bookmarks and holds are kept by trees that version 1 does not have.
-    if volume.bookmarkEpoch != .zero {
-      find(.unusedField(.bookmarkEpoch), at: here, volumes: volumes)
-    }
+    // Holds are kept by a tree that version 1 does not have.
     if volume.holds != 0 { find(.unusedField(.holds), at: here, volumes: volumes) }
   }
 

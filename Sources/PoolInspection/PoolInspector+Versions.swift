@@ -11,14 +11,14 @@ extension PoolInspector {
       }
     }
     for node in nodes {
-      if !branchPoints.insert(node.epoch).inserted {
+      if branchPoints.updateValue(node.parent, forKey: node.epoch) != nil {
         find(.branchPointTwice(node.epoch), at: .pool)
       }
       if node.epoch >= superblock.shareEpoch {
         find(.branchPointInFuture(node.epoch), at: .pool)
       }
     }
-    for node in nodes where node.parent != .zero && !branchPoints.contains(node.parent) {
+    for node in nodes where node.parent != .zero && branchPoints[node.parent] == nil {
       find(.branchPointMissing(node.parent), at: .pool)
     }
   }
@@ -27,7 +27,7 @@ extension PoolInspector {
   func checkBranchPoint(_ epoch: UInt64, at place: InspectionPlace, volumes: [VolumeID]) {
     guard epoch != 0 else { return }
     let epoch = ShareEpoch(UInt32(truncatingIfNeeded: epoch))
-    if !branchPoints.contains(epoch) {
+    if branchPoints[epoch] == nil {
       find(.branchPointMissing(epoch), at: place, volumes: volumes)
     }
   }

@@ -30,7 +30,9 @@ public final class PoolInspector {
   var extents = ExtentTable()
   var volumes: [VolumeRecord] = []
   var doomed: [DoomedEntry] = []
-  var branchPoints: Set<ShareEpoch> = []
+  /// Branch points and the ones above them.
+  var branchPoints: [ShareEpoch: ShareEpoch] = [:]
+  var bookmarks: [Bookmark] = []
   /// Copies that are bad while another one is good.
   var badCopies: [BadCopy] = []
   /// Pages of the segment table, by level and key.
@@ -107,7 +109,9 @@ public final class PoolInspector {
   /// All trees, and the recount.
   func checkImage(_ superblock: Superblock) {
     walkVersionTree(superblock)
+    walkBookmarks(superblock)
     walkCatalogue(superblock)
+    checkBookmarks(superblock)
     walkDoomedList(superblock)
     compareCounts(superblock)
     checkReserves(superblock)

@@ -24,6 +24,7 @@ struct ReplayState {
   private var volumes: [VolumeID: Volume] = [:]
   private var names: [String: VolumeID] = [:]
   private var doomed: Set<RecordNumber> = []
+  private var bookmarks: [RecordNumber: Bookmark] = [:]
   private var changedClasses: [UInt32: SegmentClass] = [:]
   /// Records since the last one that ends a group.
   private(set) var pendingGroup = 0
@@ -43,6 +44,7 @@ struct ReplayState {
       names[volume.uniqueName] = volume.id
     }
     doomed = Set(inspector.doomed.map(\.id))
+    for bookmark in inspector.bookmarks { bookmarks[bookmark.id] = bookmark }
   }
 
   mutating func judge(_ record: Record, number: RecordNumber, more: Bool) {
@@ -62,7 +64,8 @@ struct ReplayState {
     case .createVolume(let volume), .alterVolume(let volume): [volume.id]
     case .snapshot(let source, let made), .clone(let source, let made): [source, made.id]
     case .rollback(let volume, let snapshot): [volume, snapshot]
-    case .segmentClass, .drop: []
+    case .createBookmark(let bookmark): [bookmark.volume]
+    case .segmentClass, .drop, .deleteBookmark: []
     }
   }
 
@@ -96,6 +99,7 @@ struct ReplayState {
       guard let old = volumes.removeValue(forKey: id) else { throw .badField(.record, "volume") }
       names[old.name] = nil
       if old.hasMap { doomed.insert(number) }
+      bookmarks = bookmarks.filter { $0.value.volume != id }
     case .segmentClass(let segment, let newClass, let partner):
       try applyClass(segment, newClass, partner)
     case .drop(let step):
@@ -122,7 +126,24 @@ struct ReplayState {
       }
       try require(branchPoint < volume.shareEpoch, "branchPoint")
       volumes[id]?.shareEpoch = branchPoint
+    case .createBookmark(let bookmark): try applyBookmark(bookmark, number)
+    case .deleteBookmark(let id):
+      try require(bookmarks.removeValue(forKey: id) != nil, "bookmark")
     }
+  }
+
+  private mutating func applyBookmark(
+    _ bookmark: Bookmark, _ number: RecordNumber
+  ) throws(FormatError) {
+    guard let snapshot = volumes[bookmark.snapshot], snapshot.origin == bookmark.volume else {
+      throw .badField(.record, "snapshot")
+    }
+    try require(snapshot.name == "\(bookmark.volume.number)@\(bookmark.snapshotName)", "snapshot")
+    try require(snapshot.sizeBytes == bookmark.sizeBytes, "sizeBytes")
+    try require(snapshot.versionNode == UInt64(bookmark.epoch.number), "epoch")
+    let isTaken = bookmarks.values.contains { $0.uniqueName == bookmark.uniqueName }
+    try require(!isTaken, "name")
+    bookmarks[number] = bookmark
   }
 
   private mutating func applyBranch(

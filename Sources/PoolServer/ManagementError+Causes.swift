@@ -106,7 +106,8 @@ extension ManagementError {
           + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
     case .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf,
-      .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp, .imageIsPinned:
+      .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp, .imageIsPinned,
+      .bookmarkExists, .noSuchBookmark, .tooManyBookmarks:
       self.init(pool: pool, refusingBranch: error)
     }
   }
@@ -148,6 +149,18 @@ extension ManagementError {
     case .shareEpochsUsedUp:
       self.init(
         .limitReached, "pool '\(pool)' has made as many snapshots as it ever can",
+        objects: [ManagementObject(.pool, pool)])
+    case .tooManyBookmarks(let most):
+      self.init(
+        .limitReached, "pool '\(pool)' has \(most) bookmarks, the most that it can have",
+        objects: [ManagementObject(.pool, pool)])
+    case .bookmarkExists(let name):
+      self.init(
+        .bookmarkExists, "there is already a bookmark '\(name)' of that volume",
+        objects: [ManagementObject(.pool, pool)])
+    case .noSuchBookmark(let name):
+      self.init(
+        .bookmarkNotFound, "the bookmark is gone", cause: "It was deleted meanwhile (\(name)).",
         objects: [ManagementObject(.pool, pool)])
     case .noSuchVolume(let name), .invalidName(let name):
       self.init(

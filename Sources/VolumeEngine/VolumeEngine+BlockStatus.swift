@@ -22,6 +22,7 @@ extension VolumeEngine {
     if slots[p].nodeFailed { return finishPart(p, .inputOutput) }
     if isGoing(slots[p].volume) { return finishPart(p, .volumeGone) }
     let r = slots[p].request
+    if let base = slots[r].request.base { return stepChangeWalk(p, since: base) }
     for _ in 0..<configuration.extentsPerStep {
       let from = slots[p].extent
       switch pool.nextMapped(slots[p].volume, from: from, before: slots[p].endExtent) {
@@ -42,6 +43,66 @@ extension VolumeEngine {
 
   private enum BlockState {
     case hole, provisioned, allocated
+    case changed, unchanged
+  }
+
+  // MARK: Changes
+
+  /// Nodes that one step of a change walk goes into: more than any way down in two maps.
+  private static var nodesPerStep: Int { 32 }
+
+  /// What changed since a base: what is not shared with it, or younger than it.
+  private func stepChangeWalk(_ p: PartIndex, since base: ExportBase) {
+    let target = slots[p].volume
+    let from = slots[p].extent
+    var ranges = ChangedRanges(
+      within: from.firstByte..<slots[p].endExtent.firstByte, atMost: configuration.extentsPerStep)
+    var nodes = 0
+    let outcome: MapWalkOutcome
+    switch pool.base(ChangeBase(base), of: target) {
+    case .gone: return finishPart(p, .volumeGone)
+    case .unknown: return finishPart(p, .invalidRequest)
+    case .map(let other):
+      var visitor = ChangeVisitor(ranges)
+      outcome = pool.walk(
+        target, beside: other, from: MapPosition(from), to: slots[p].endExtent,
+        nodesAtMost: Self.nodesPerStep, nodes: &nodes, &visitor)
+      ranges = visitor.ranges
+    case .births(let bookmark):
+      var visitor = BookmarkVisitor(ranges, since: bookmark)
+      outcome = pool.walk(
+        target, from: MapPosition(from), to: slots[p].endExtent, nodesAtMost: Self.nodesPerStep,
+        nodes: &nodes, &visitor)
+      ranges = visitor.ranges
+    }
+    let reached: VirtualExtent
+    switch outcome {
+    case .done: reached = slots[p].endExtent
+    case .paused(let position), .missing(_, let position): reached = position.extent
+    }
+    guard addChanges(slots[p].request, ranges, from: from, to: reached) else {
+      return finishPart(p, nil)
+    }
+    slots[p].extent = reached
+    switch outcome {
+    case .done: finishPart(p, nil)
+    case .missing(let node, _): waitForNode(node, p)
+    case .paused: slots.append(p, to: &ready)
+    }
+  }
+
+  /// False: the answer is full.
+  private func addChanges(
+    _ r: RequestIndex, _ ranges: ChangedRanges, from: VirtualExtent, to: VirtualExtent
+  ) -> Bool {
+    var at = from.firstByte
+    for range in ranges.list {
+      guard addStatus(r, from: at, to: range.offset, .unchanged),
+        addStatus(r, from: range.offset, to: range.end, .changed)
+      else { return false }
+      at = range.end
+    }
+    return addStatus(r, from: at, to: to.firstByte, .unchanged)
   }
 
   /// The runs of one extent. False: the answer is full.
@@ -68,19 +129,17 @@ extension VolumeEngine {
     let start = max(from, request.offset)
     let end = min(to, request.offset + request.length)
     guard start < end else { return true }
-    let isHole = state == .hole
-    let isZero = state != .allocated
+    let extent = BlockStatusExtent(
+      length: end - start, isHole: state == .hole,
+      readsAsZeros: state == .hole || state == .provisioned, isChanged: state == .changed)
     let runs = statusRuns[Int(r.raw)].count
-    if runs > 0, statusRuns[Int(r.raw)][runs - 1].isHole == isHole,
-      statusRuns[Int(r.raw)][runs - 1].readsAsZeros == isZero
-    {
+    if runs > 0, statusRuns[Int(r.raw)][runs - 1].isAlike(extent) {
       statusRuns[Int(r.raw)][runs - 1].length += end - start
       return true
     }
     let limit = request.flags.contains(.oneExtent) ? 1 : configuration.blockStatusExtents
     guard runs < limit else { return false }
-    statusRuns[Int(r.raw)].append(
-      BlockStatusExtent(length: end - start, isHole: isHole, readsAsZeros: isZero))
+    statusRuns[Int(r.raw)].append(extent)
     return true
   }
 
@@ -90,5 +149,14 @@ extension VolumeEngine {
     answer.firstExtent = blockStatusExtents.count
     answer.extentCount = statusRuns[Int(r.raw)].count
     blockStatusExtents.append(contentsOf: statusRuns[Int(r.raw)])
+  }
+}
+
+extension ChangeBase {
+  init(_ base: ExportBase) {
+    switch base {
+    case .snapshot(let id): self = .volume(id)
+    case .bookmark(let number): self = .bookmark(RecordNumber(number))
+    }
   }
 }

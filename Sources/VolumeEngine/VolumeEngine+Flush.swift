@@ -171,6 +171,7 @@ extension VolumeEngine {
       round.batch = nil
     }
     round.phase = .idle
+    forgetRaises(through: round.cut)
     counters.rounds += 1
     while let r = slots.popFirst(&round.members) { answer(r, slots[r].error) }
     managementAnswers.append(contentsOf: round.managementMembers)

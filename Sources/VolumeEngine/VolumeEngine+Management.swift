@@ -35,6 +35,7 @@ enum ManagementOperation {
   case delete(VolumeID, token: UInt64)
   case branch(BranchOrder, token: UInt64)
   case pinImage(token: UInt64)
+  case bookmark(BookmarkOrder, token: UInt64)
   case checkpoint(token: UInt64)
   case stop(token: UInt64)
 }
@@ -90,6 +91,42 @@ extension VolumeEngine: ExportDirectory {
       .map { pool.shownName(of: $0) }
   }
 
+  /// The snapshots and the usable bookmarks of the volume, or of the one that a snapshot is of;
+  /// newest first.
+  public func changeBases(of volume: VolumeID, atMost: Int) -> [NamedExportBase] {
+    guard let slot = pool.volume(volume) else { return [] }
+    let origin = pool.record(of: slot).origin ?? volume
+    var bases: [(age: UInt64, NamedExportBase)] = []
+    for snapshot in pool.volumeSlots where snapshot != slot && !isGoing(snapshot) {
+      let record = pool.record(of: snapshot)
+      guard record.origin == origin else { continue }
+      bases.append(
+        (record.versionNode, NamedExportBase(name: record.name, base: .snapshot(record.id))))
+    }
+    for bookmark in pool.bookmarks(of: origin)
+    where pool.snapshot(of: bookmark) != nil || pool.isOnLine(bookmark, of: slot) {
+      let base = NamedExportBase(name: "#\(bookmark.name)", base: .bookmark(bookmark.id.number))
+      bases.append((UInt64(bookmark.epoch.number), base))
+    }
+    return bases.sorted { $0.age > $1.age }.prefix(atMost).map(\.1)
+  }
+
+  public func changeBase(named name: String, of volume: VolumeID) -> ExportBase? {
+    guard let slot = pool.volume(volume) else { return nil }
+    let origin = pool.record(of: slot).origin ?? volume
+    if name.hasPrefix("#") {
+      guard let bookmark = pool.bookmark(named: String(name.dropFirst()), of: origin),
+        pool.snapshot(of: bookmark) != nil || pool.isOnLine(bookmark, of: slot)
+      else { return nil }
+      return .bookmark(bookmark.id.number)
+    }
+    guard let owner = pool.volume(origin),
+      let snapshot = pool.volume(named: "\(pool.record(of: owner).name)@\(name)"),
+      !isGoing(snapshot)
+    else { return nil }
+    return .snapshot(pool.record(of: snapshot).id)
+  }
+
   // MARK: Steps
 
   func stepManagement() {
@@ -100,6 +137,7 @@ extension VolumeEngine: ExportDirectory {
       case .delete(let id, let token): isDone = stepDelete(id, token)
       case .branch(let order, let token): isDone = stepBranch(order, token)
       case .pinImage(let token): isDone = stepPinImage(token)
+      case .bookmark(let order, let token): isDone = stepBookmark(order, token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)
       }

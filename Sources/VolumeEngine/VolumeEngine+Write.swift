@@ -76,6 +76,7 @@ extension VolumeEngine {
     let epoch = l.isNone ? pool.shareEpoch(of: v) : locks[l].shareEpoch
     let decision = WriteDecision(writing: writing, to: entry, shareEpoch: epoch)
     if decision.merges && !l.isNone { return waitForLock(l, p) }
+    if case .inPlace = decision, waitsForRaise(p, entry) { return }
     guard hasCommandSlots, !decision.merges || bounces.hasFreeExtent else {
       return waitForResources(p)
     }

@@ -88,6 +88,8 @@ public final class VolumeEngine {
   /// Somebody reads an image from the devices: `VolumeEngine+ImagePin.swift`.
   var imagePin: ImagePin?
   var nextImagePin: UInt64 = 1
+  /// Layers whose raised birth is not durable yet: `VolumeEngine+Bookmarks.swift`.
+  var raises: [RaisedExtent: RecordNumber] = [:]
   /// Scans of maps in the background: `Scans/VolumeEngine+Scans.swift`.
   var scans: [RunningScan] = []
   /// The background (checkpoint, drops) waits for a node.

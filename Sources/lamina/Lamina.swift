@@ -13,7 +13,7 @@ import Management
       """,
     version: LaminaVersion.current.version,
     subcommands: [
-      PoolCommand.self, VolumeCommand.self, SnapshotCommand.self, SendCommand.self,
-      ReceiveCommand.self, ServeCommand.self, VersionCommand.self,
+      PoolCommand.self, VolumeCommand.self, SnapshotCommand.self, BookmarkCommand.self,
+      SendCommand.self, ReceiveCommand.self, ServeCommand.self, VersionCommand.self,
     ])
 }

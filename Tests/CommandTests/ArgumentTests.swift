@@ -38,6 +38,20 @@ struct ArgumentTests {
     }
   }
 
+  @Test func `a bookmark is made of a snapshot and named by its volume`() throws {
+    let new = try NewBookmarkReference("tank/disk@monday#m")
+    #expect(new.snapshot.description == "disk@monday")
+    #expect(new.bookmark.description == "disk#m")
+    #expect(try BookmarkReference("tank/disk#m").bookmark == new.bookmark)
+    #expect(try BaseReference("tank/disk#m").base == .bookmark(new.bookmark))
+    for text in ["tank/disk#m", "tank/disk@a", "tank/disk@a#", "disk@a#m", "tank/d@a#m#n"] {
+      #expect(throws: ManagementError.self) { try NewBookmarkReference(text) }
+    }
+    for text in ["tank/disk", "tank/disk#", "tank/#m", "tank/disk@a#m", "tank/disk#a#b"] {
+      #expect(throws: ManagementError.self) { try BookmarkReference(text) }
+    }
+  }
+
   @Test func `a relative device becomes absolute`() throws {
     let command = try parse(PoolCreate.self, "pool create tank --device x/../a.img")
     let path = try #require(try command.specification().devices.first?.path)

@@ -59,6 +59,31 @@ struct CannedPool: PoolService {
 
   func checkpoint() async throws(ManagementError) {}
 
+  static let bookmark = BookmarkDescription(
+    name: "disk#mark", pool: "tank", snapshot: "disk@monday", snapshotUUID: uuid,
+    snapshotExists: false, usable: true, sizeBytes: 10 << 40,
+    createdAt: Timestamp(secondsSince1970: 1_769_847_302),
+    snapshotCreatedAt: Timestamp(secondsSince1970: 1_769_847_301))
+
+  func listBookmarks() async throws(ManagementError) -> [BookmarkDescription] {
+    [Self.bookmark]
+  }
+
+  func createBookmark(
+    _ specification: BookmarkSpecification
+  ) async throws(ManagementError) -> BookmarkDescription {
+    try await deleteSnapshot(specification.snapshot)
+    var made = Self.bookmark
+    made.name = specification.bookmark.description
+    return made
+  }
+
+  func deleteBookmark(_ name: BookmarkName) async throws(ManagementError) {
+    guard name.description == Self.bookmark.name else {
+      throw .bookmarkNotFound(name, pool: "tank")
+    }
+  }
+
   static let ranges = [
     ChangeRange(offsetBytes: 4096, lengthBytes: 8192, kind: .data),
     ChangeRange(offsetBytes: 65536, lengthBytes: 65536, kind: .hole),

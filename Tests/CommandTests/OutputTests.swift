@@ -67,7 +67,7 @@ struct OutputTests {
   @Test func `changes are joined from their pieces and shown with a sum`() async throws {
     let list = try await CannedPool().allChanges(
       ChangeSpecification(
-        target: try ContentName("disk"), base: try ContentName("disk@monday")))
+        target: try ContentName("disk"), base: try BaseName("disk@monday")))
     #expect(list.ranges == CannedPool.ranges)
     #expect(list.visitedNodes == 6)
     #expect(
@@ -92,6 +92,26 @@ struct OutputTests {
     #expect(ChangeListResult(list: none).text == "nothing changed")
     none.base = nil
     #expect(ChangeListResult(list: none).text == "nothing is stored")
+  }
+
+  @Test func `bookmarks are listed with what became of their snapshots`() throws {
+    var back = CannedPool.bookmark
+    back.usable = false
+    let list = BookmarkListResult(
+      output: BookmarkList(bookmarks: [CannedPool.bookmark, back]), nextCommand: nil)
+    #expect(
+      list.text == """
+        bookmark        of snapshot  snapshot is               created
+        tank/disk#mark  disk@monday  gone                      2026-01-31T08:15:02Z
+        tank/disk#mark  disk@monday  gone, volume rolled back  2026-01-31T08:15:02Z
+        """)
+    #expect(
+      try json(CannedPool.bookmark) == """
+        {"createdAt":"2026-01-31T08:15:02Z","name":"disk#mark","outputVersion":1,"pool":"tank",\
+        "sizeBytes":10995116277760,"snapshot":"disk@monday","snapshotCreatedAt":\
+        "2026-01-31T08:15:01Z","snapshotExists":false,"snapshotUUID":\
+        "01234567-89ab-4def-8123-456789abcdef","usable":true}
+        """)
   }
 
   @Test func `the JSON of a result has the version of its form beside its fields`() throws {

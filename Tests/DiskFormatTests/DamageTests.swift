@@ -59,7 +59,7 @@ import Testing
   }
 
   @Test func everyBitOfATailFrameIsCovered() {
-    for record in Golden.records {
+    for record in Golden.records + Golden.bookmarkRecords {
       let bytes = tailFrame(record, number: RecordNumber(1), generation: 5)
       #expect(survivors(bytes) { (try? decodeTailFrame($0)) != nil } == [])
     }
@@ -100,6 +100,9 @@ import Testing
       check("version-tree-leaf-v1", at: 64 + slot * 16, count: 16, branchPoint) {
         try VersionNode.decode(from: $0, index: slot)
       }
+    }
+    check("bookmark-leaf-v1", at: 64 + 11 * 336, count: 336, Golden.bookmark) {
+      try Bookmark.decode(from: $0, index: 11)
     }
     for (i, segment) in Golden.segments.enumerated() {
       check("segment-page-v1", at: 64 + i * 64, count: 64, segment) {

@@ -13,10 +13,14 @@ extension Golden {
     ("received-leaf-v1", { receivedLeaf }),
     ("doomed-leaf-branched-v1", { branchedDoomedLeaf }),
     ("version-tree-leaf-v1", { versionTreeLeaf }),
+    ("superblock-bookmarked-v1", { bookmarkedSuperblock.encoded() }),
+    ("bookmark-leaf-v1", { bookmarkLeaf }),
+    ("map-leaf-cleared-v1", { clearedMapLeaf }),
+    ("journal-block-bookmarks-v1", { journalBlock(of: bookmarkRecords) }),
     ("count-page-v1", { countPage }),
     ("segment-page-v1", { segmentPage }),
     ("segment-inner-v1", { segmentInner }),
-    ("journal-block-v1", { journalBlock }),
+    ("journal-block-v1", { journalBlock(of: records) }),
     ("tail-header-v1", { tailHeader.encoded() }),
     ("tail-frame-v1", { tailFrame(records[0], number: RecordNumber(123_460), generation: 5) }),
   ]
@@ -82,6 +86,17 @@ extension Golden {
     }
   }
 
+  static var bookmarkLeaf: [UInt8] {
+    node(nodeHeader(.bookmarks)) { bookmark.encode(into: $0, index: 11) }
+  }
+
+  static var clearedMapLeaf: [UInt8] {
+    node(nodeHeader(.map, owner: 7)) { node in
+      node.setEntry(clearedEntry, 0)
+      node.setEntry(MapEntry(upper: plain, lower: emptied), 1)
+    }
+  }
+
   static var countPage: [UInt8] {
     node(nodeHeader(.countPage)) { node in
       node.setCount(1, 0)
@@ -105,7 +120,9 @@ extension Golden {
     }
   }
 
-  static var journalBlock: [UInt8] {
+  static var journalBlock: [UInt8] { journalBlock(of: records) }
+
+  private static func journalBlock(of records: [Record]) -> [UInt8] {
     withNode { block in
       var at = FormatConstants.journalHeaderBytes
       for (i, record) in records.enumerated() {
@@ -114,7 +131,9 @@ extension Golden {
           at += 1
         }
       }
-      journalHeader(payloadBytes: at - FormatConstants.journalHeaderBytes).encode(into: block)
+      journalHeader(
+        payloadBytes: at - FormatConstants.journalHeaderBytes, recordCount: records.count
+      ).encode(into: block)
       block.sealJournalBlock()
       return block.bytes
     }

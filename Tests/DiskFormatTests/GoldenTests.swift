@@ -87,6 +87,31 @@ import Testing
     }
   }
 
+  @Test func whatBookmarksAddIsRead() throws {
+    #expect(
+      try decodeSuperblock(try HexImage.load("superblock-bookmarked-v1"))
+        == Golden.bookmarkedSuperblock)
+    try withNode(holding: try HexImage.load("bookmark-leaf-v1")) { (node) throws in
+      let header = try node.open()
+      #expect(header.type == .bookmarks)
+      try node.validateContents(header)
+      #expect(try Bookmark.decode(from: node, index: 11) == Golden.bookmark)
+      #expect(try Bookmark.decode(from: node, index: 10) == nil)
+    }
+    try withNode(holding: try HexImage.load("map-leaf-cleared-v1")) { (node) throws in
+      try node.validateContents(try node.open())
+      #expect(node.entry(0) == Golden.clearedEntry)
+      #expect(node.entry(0).clearBirth == nil)
+      #expect(node.entry(1).clearBirth == ShareEpoch(5))
+    }
+    try withNode(holding: try HexImage.load("journal-block-bookmarks-v1")) { (block) throws in
+      let header = try JournalBlockHeader.decode(block)
+      let first = try Record.decode(fromJournal: block, header, at: 0)
+      let second = try Record.decode(fromJournal: block, header, at: first.length)
+      #expect([first.record, second.record] == Golden.bookmarkRecords)
+    }
+  }
+
   @Test func theSegmentTableIsRead() throws {
     try withNode(holding: try HexImage.load("segment-page-v1")) { (node) throws in
       let header = try node.open()

@@ -119,6 +119,34 @@ enum Golden {
     return entry
   }()
 
+  /// Of snapshot 31 of volume 20. The second is as its record carries it.
+  static let bookmark = Bookmark(
+    id: RecordNumber(123_300), volume: VolumeID(20), snapshot: VolumeID(31),
+    snapshotUUID: StorageUUID(high: 0x736E_6170_7368_4555, low: 0x8000_0000_0000_0005),
+    epoch: ShareEpoch(7), sizeBytes: 528 * 1024 + 512, createdAt: 1_700_000_003,
+    snapshotCreatedAt: 1_700_000_002, name: "märz", snapshotName: "montag")
+  static let bookmarkInRecord: Bookmark = {
+    var bookmark = Golden.bookmark
+    bookmark.id = RecordNumber(0)
+    bookmark.name = "april"
+    return bookmark
+  }()
+  static let bookmarkedSuperblock: Superblock = {
+    var superblock = Golden.superblock
+    superblock.versionTree = TreeRoot(pointer: pointer(0x8028, 0x1111_2222, birth: 9), level: 0)
+    superblock.bookmarks = TreeRoot(pointer: pointer(0x8029, 0x3333_4444, birth: 9), level: 1)
+    return superblock
+  }()
+  static let bookmarkRecords: [Record] = [
+    .createBookmark(bookmarkInRecord), .deleteBookmark(RecordNumber(123_300)),
+  ]
+  /// Blocks were cleared below two layers.
+  static let clearedEntry: MapEntry = {
+    var entry = Golden.entry
+    entry.lower.flags |= Layer.clearedFlag
+    return entry
+  }()
+
   static let plain = Layer(
     address: PoolAddress(block: 0xAB_CDEF_0120), mask: BlockMask(bits: 0x0F0F), flags: 1,
     birth: ShareEpoch(9))
@@ -173,11 +201,13 @@ enum Golden {
       address: PoolAddress(block: address), checkpoint: 17, birth: ShareEpoch(9), entries: 4)
   }
 
-  static func journalHeader(payloadBytes: Int) -> JournalBlockHeader {
+  static func journalHeader(
+    payloadBytes: Int, recordCount: Int = records.count
+  ) -> JournalBlockHeader {
     JournalBlockHeader(
       stream: 0, pool: pool, logGeneration: 5, logNonce: 0x0102_0304_0506_0708, sequence: 77,
       superblockSequence: 41, checkpointSequence: 17, firstRecord: RecordNumber(123_457),
-      recordCount: UInt16(records.count), payloadBytes: UInt16(payloadBytes), durableThrough: 75,
+      recordCount: UInt16(recordCount), payloadBytes: UInt16(payloadBytes), durableThrough: 75,
       applyVersion: 1, previousChecksum: 0x0BAD_CAFE)
   }
 

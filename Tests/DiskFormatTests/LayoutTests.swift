@@ -36,6 +36,7 @@ import Testing
       (.rollback(volume: VolumeID(1), snapshot: VolumeID(2)), 20),
       (.unshare(volume: VolumeID(1), branchPoint: .zero), 20),
       (.segmentClass(SegmentIndex(index: 0), .data, partner: nil), 16),
+      (.createBookmark(Golden.bookmarkInRecord), 348), (.deleteBookmark(RecordNumber(1)), 348),
       (
         .drop(DropStep(doomed: RecordNumber(1), level: 0, key: 0, decision: .release)), 28
       ),

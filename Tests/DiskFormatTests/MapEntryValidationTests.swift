@@ -27,6 +27,8 @@ import Testing
       (Self.layer(0xFF_FFFF_FFF0, 1), Self.layer(0x13, 0xF0, 2)),
       (Self.layer(0x1F, 1, 2), Self.layer(0x10, 0xFFFE, 2)),
       (Layer(address: .none, mask: .none, birth: ShareEpoch(7)), .none),
+      (Self.layer(16, 1), Layer(address: .none, mask: .none, birth: ShareEpoch(7))),
+      (Self.layer(16, 0x00FF), Self.layer(32, 0xFF00, 0x80)),
     ]
     for (upper, lower) in good { #expect(error(upper, lower) == nil) }
   }
@@ -47,6 +49,7 @@ import Testing
       (Self.layer(16, 1, 6), .none, .unknownKind(.node)),
       (Self.layer(16, 1, 8), .none, .reservedNotZero(.node)),
       (Self.layer(16, 1, 0x80), .none, .reservedNotZero(.node)),
+      (Self.layer(0, 0, 0x80), Self.layer(16, 1), .badField(.node, "emptyLayer")),
     ]
     for (upper, lower, expected) in bad {
       #expect(error(upper, lower) == expected)

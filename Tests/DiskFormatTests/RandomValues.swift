@@ -59,6 +59,7 @@ extension SeededRandom {
     let upper = layer(within: 0xFFFF)
     var lower = layer(within: ~upper.mask.bits)
     if lower.address == upper.address { lower = .none }
+    if !upper.isNone, !lower.isNone, chance(4) { lower.flags |= Layer.clearedFlag }
     return MapEntry(upper: upper, lower: lower)
   }
 
@@ -158,8 +159,19 @@ extension SeededRandom {
     return .segmentClass(segment, segmentClass, partner: hasPartner ? partner : nil)
   }
 
+  mutating func bookmark(isRecord: Bool) -> Bookmark {
+    let volume = VolumeID(1 + number(below: 1 << 40))
+    return Bookmark(
+      id: RecordNumber(isRecord ? 0 : 1 + counter()), volume: volume,
+      snapshot: VolumeID(volume.number + 1 + number(below: 1 << 40)),
+      snapshotUUID: StorageUUID(high: next(), low: next()),
+      epoch: ShareEpoch(1 + UInt32(number(below: 1 << 31))),
+      sizeBytes: number(below: 1 << 55), createdAt: next(), snapshotCreatedAt: next(),
+      name: text(1...127), snapshotName: text(1...127))
+  }
+
   mutating func record() -> Record {
-    switch next() % 11 {
+    switch next() % 13 {
     case 0: .createVolume(volumeInRecord())
     case 1: .alterVolume(volumeInRecord())
     case 2: .deleteVolume(volumeID())
@@ -174,6 +186,8 @@ extension SeededRandom {
         DropStep(
           doomed: RecordNumber(1 + counter()), level: UInt8(next() % 5), key: next(),
           decision: chance(2) ? .release : .descend))
+    case 9: .createBookmark(bookmark(isRecord: true))
+    case 10: .deleteBookmark(RecordNumber(1 + counter()))
     default: .map(volume: volumeID(), extent: VirtualExtent(index: next()), entry: mapEntry())
     }
   }

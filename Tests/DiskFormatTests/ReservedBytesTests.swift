@@ -22,7 +22,7 @@ import Testing
 
   /// By the name of the reserved root, its first byte.
   static let reservedRoots: [(String, Int)] = [
-    ("bookmarks", 456), ("trash and holds", 480), ("owed discards", 504),
+    ("trash and holds", 480), ("owed discards", 504),
     ("attributes", 528), ("keys", 552), ("count runs", 576),
   ]
 
@@ -106,6 +106,10 @@ import Testing
     refused(Golden.segmentPage, at: 64 + 18, value: 1, .reservedNotZero(.segmentTable))
     refused(Golden.segmentPage, at: 64 + 40, value: 1, .reservedNotZero(.segmentTable))
     refused(Golden.segmentInner, at: 64 + 20, value: 1, .reservedNotZero(.segmentTable))
+    for byte in [46, 47, 72, 79] {
+      refused(
+        Golden.bookmarkLeaf, at: 64 + 11 * 336 + byte, value: 1, .reservedNotZero(.bookmark))
+    }
     refused(Golden.doomedLeaf, at: 64 + 64 + 49, value: 1, .reservedNotZero(.doomedEntry))
     refused(Golden.catalogueLeaf, at: 64 + 8, value: 1, .reservedNotZero(.volumeRecord))
     refused(
@@ -162,7 +166,7 @@ import Testing
 
   @Test func reservedRecordTypesAreRefused() {
     var bytes = Golden.records[0].encoded(more: false)
-    for type in [0] + Array(11...255) {
+    for type in [0] + Array(11...31) + Array(33...255) {
       bytes[0] = UInt8(type)
       #expect(throws: FormatError.unknownKind(.record)) { try decodeRecord(bytes) }
     }

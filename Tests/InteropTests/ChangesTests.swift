@@ -109,5 +109,75 @@ extension InteropTests {
         server, ["snapshot", "diff", "\(pool)/disk@a", "\(pool)/disk"])
       #expect(back.ranges.isEmpty)
     }
+
+    /// Backups without the old snapshot: only a bookmark of it stays, over a kill and a clean stop.
+    @Test func aBookmarkTellsWhatChangedWhenItsSnapshotIsGone() throws {
+      let server = try LaminaServer()
+      let pool = server.pool
+      try server.createVolume("disk", "1T")
+      let disk = try server.connect("disk")
+      for i in 0..<8 as Range<UInt64> {
+        try disk.write(i << 30, StampedBytes.random(64 << 10, seed: i))
+      }
+      try server.command(["snapshot", "create", "\(pool)/disk@a"])
+      try server.command(["bookmark", "create", "\(pool)/disk@a#m"])
+      try disk.write(1 << 30, StampedBytes.random(4096, seed: 20))
+      try server.command(["snapshot", "delete", "\(pool)/disk@a"])
+      try server.killAndRestart()
+      let list = try server.command(["bookmark", "list", "\(pool)/disk"])
+      #expect(list.contains("\(pool)/disk#m") && list.contains("gone"))
+      let again = try server.connect("disk")
+      try again.write(2 << 30 + 8192, StampedBytes.random(4096, seed: 21))
+      try again.trim(3 << 30, 64 << 10)
+      try again.write(9 << 30, StampedBytes.random(4096, seed: 22))
+      try again.flush()
+      let diff = ["snapshot", "diff", "\(pool)/disk#m", "\(pool)/disk"]
+      func expectChanges() throws {
+        let found = try Self.changes(server, diff)
+        for range in [
+          Self.range(1 << 30, 4096, "data"), Self.range(2 << 30 + 8192, 4096, "data"),
+          Self.range(3 << 30, 64 << 10, "hole"), Self.range(9 << 30, 4096, "data"),
+        ] {
+          let isThere = found.ranges.contains {
+            $0.kind == range.kind && $0.offsetBytes <= range.offsetBytes
+              && range.offsetBytes + range.lengthBytes <= $0.offsetBytes + $0.lengthBytes
+          }
+          #expect(isThere, "\(range) in \(found.ranges)")
+        }
+        // Never more than the extents that were touched.
+        let extents: Set<UInt64> = [1 << 14, 2 << 14, 3 << 14, 9 << 14]
+        #expect(found.ranges.allSatisfy { extents.contains($0.offsetBytes >> 16) })
+      }
+      try expectChanges()
+      try server.killAndRestart()
+      try expectChanges()
+      try server.stop()
+      try expectChanges()
+      let check = try server.attempt(["pool", "check", pool])
+      #expect(check.status == 0, "\(check)")
+      try server.start()
+      let taken = try server.attempt(["bookmark", "create", "\(pool)/disk@a#m"])
+      #expect(taken.errors.contains("snapshot-not-found"))
+      try server.command(["bookmark", "delete", "\(pool)/disk#m"])
+      #expect(try server.attempt(diff).errors.contains("bookmark-not-found"))
+    }
+
+    @Test func aVolumeThatWasRolledBackIsRefusedByName() throws {
+      let server = try LaminaServer()
+      let pool = server.pool
+      try server.createVolume("disk", "1G")
+      try server.command(["snapshot", "create", "\(pool)/disk@a"])
+      try server.connect("disk").write(0, StampedBytes.random(4096, seed: 1))
+      try server.command(["snapshot", "create", "\(pool)/disk@b"])
+      try server.command(["bookmark", "create", "\(pool)/disk@b#m"])
+      try server.command(["volume", "rollback", "\(pool)/disk@a"])
+      let diff = ["snapshot", "diff", "\(pool)/disk#m", "\(pool)/disk"]
+      #expect(try Self.changes(server, diff).ranges == [Self.range(0, 4096, "hole")])
+      try server.command(["snapshot", "delete", "\(pool)/disk@b"])
+      let refusal = try server.attempt(diff)
+      #expect(refusal.errors.contains("bookmark-not-on-line"), "\(refusal)")
+      let again = try server.attempt(["bookmark", "create", "\(pool)/disk@a#m"])
+      #expect(again.errors.contains("bookmark-exists"), "\(again)")
+    }
   }
 }

@@ -188,6 +188,37 @@ actor MemoryPool: PoolService {
     }
   }
 
+  private var bookmarks: [BookmarkDescription] = []
+
+  func listBookmarks() async throws(ManagementError) -> [BookmarkDescription] {
+    try await enter()
+    return bookmarks
+  }
+
+  func createBookmark(
+    _ specification: BookmarkSpecification
+  ) async throws(ManagementError) -> BookmarkDescription {
+    try await enter()
+    guard let snapshot = volumes[specification.snapshot.description] else {
+      throw .snapshotNotFound(specification.snapshot, pool: Self.name)
+    }
+    let made = BookmarkDescription(
+      name: specification.bookmark.description, pool: Self.name, snapshot: snapshot.name,
+      snapshotUUID: snapshot.uuid, snapshotExists: true, usable: true,
+      sizeBytes: snapshot.sizeBytes, createdAt: Timestamp(secondsSince1970: 0),
+      snapshotCreatedAt: snapshot.createdAt)
+    bookmarks.append(made)
+    return made
+  }
+
+  func deleteBookmark(_ name: BookmarkName) async throws(ManagementError) {
+    try await enter()
+    guard let at = bookmarks.firstIndex(where: { $0.name == name.description }) else {
+      throw .bookmarkNotFound(name, pool: Self.name)
+    }
+    bookmarks.remove(at: at)
+  }
+
   func changes(
     _ specification: ChangeSpecification
   ) async throws(ManagementError) -> ChangeList {

@@ -39,12 +39,12 @@ import Testing
     }
   }
 
-  private struct Block: Hashable {
+  struct Block: Hashable {
     var index: UInt64
     var isHole: Bool
   }
 
-  private static func blocks(_ ranges: [ChangedRange]) -> Set<Block> {
+  static func blocks(_ ranges: [ChangedRange]) -> Set<Block> {
     var blocks: Set<Block> = []
     var end: UInt64 = 0
     for range in ranges {
@@ -61,8 +61,12 @@ import Testing
   private static func expected(
     _ history: History, _ target: VolumeID, since base: VolumeID?
   ) -> Set<Block> {
-    let new = history.expected[target] ?? [:]
-    let old = base.flatMap { history.expected[$0] } ?? [:]
+    differences(history.expected[target] ?? [:], base.flatMap { history.expected[$0] } ?? [:])
+  }
+
+  static func differences(
+    _ new: [UInt64: [UInt64?]], _ old: [UInt64: [UInt64?]]
+  ) -> Set<Block> {
     let none: [UInt64?] = Array(repeating: nil, count: 16)
     var blocks: Set<Block> = []
     for extent in Set(new.keys).union(old.keys) {

@@ -51,6 +51,7 @@ import Testing
       }
     }
     walk(superblock.versionTree.pointer, superblock.versionTree.level) { _ in }
+    walk(superblock.bookmarks.pointer, superblock.bookmarks.level) { _ in }
     for (root, doomed) in maps where !root.isNone {
       walkMap(root.pointer, root.level, 0, doomed)
     }

@@ -57,6 +57,17 @@ import StorageUnits
         if let entry = try VersionNode.decode(from: node, index: index) { versions.append(entry) }
       }
     }
+    var bookmarks: [UInt64: [Bookmark]] = [:]
+    let bookmarkTree = try readTree(
+      superblock.bookmarks, .bookmarks, FormatConstants.bookmarksPerLeaf
+    ) { (node) throws(FormatError) in
+      let key = try node.open().key
+      for index in 0..<FormatConstants.bookmarksPerLeaf {
+        if let bookmark = try Bookmark.decode(from: node, index: index) {
+          bookmarks[key, default: []].append(bookmark)
+        }
+      }
+    }
     var counts: [SegmentIndex: [UInt32]] = [:]
     for (index, entry) in segments.enumerated() where entry.segmentClass == .node {
       counts[SegmentIndex(index: UInt32(index))] = try readCounts(index, entry)
@@ -70,7 +81,9 @@ import StorageUnits
     return PoolImage(
       superblock: superblock, segments: segments, nodeCounts: counts, segmentPages: pages,
       catalogue: catalogue, volumes: volumes, doomedTree: doomedTree, doomed: doomed,
-      versionTree: versionTree, versions: versions, systemRanges: ranges, deviceUUIDs: uuids)
+      versionTree: versionTree, versions: versions, bookmarkTree: bookmarkTree,
+      bookmarks: bookmarks.keys.sorted().flatMap { bookmarks[$0] ?? [] }, systemRanges: ranges,
+      deviceUUIDs: uuids)
   }
 
   private mutating func readPage(

@@ -152,6 +152,9 @@ import StorageUnits
         writing: mask, to: entry, shareEpoch: self.pool.shareEpoch(of: volume))
       switch decision {
       case .inPlace(let address):
+        if entry.upper.birth <= self.pool.bookmarkEpoch(of: volume) {
+          _ = self.pool.applyMap(volume, extent, .raised)
+        }
         self.store(stamp, mask, at: address)
         return .wroteInPlace(extent: address, mask: mask)
       case .fresh(let copying):

@@ -100,7 +100,9 @@ import StorageUnits
       let decision = WriteDecision(
         writing: mask, to: entry, shareEpoch: self.pool.shareEpoch(of: volume))
       switch decision {
-      case .inPlace(let address): return .wroteInPlace(extent: address, mask: mask)
+      case .inPlace(let address):
+        if entry.upper.birth <= self.pool.bookmarkEpoch(of: volume) { return .raised }
+        return .wroteInPlace(extent: address, mask: mask)
       case .fresh(let copying):
         guard let address = try self.take(volume, extent) else { return nil }
         return .wroteFresh(extent: address, written: mask, copied: copying)
@@ -171,7 +173,7 @@ import StorageUnits
     try unsafe pool.supply(load, from: base)
   }
 
-  private func finishBatch() {
+  func finishBatch() {
     if let batch = pool.records.cut() { pool.records.finish(batch) }
   }
 

@@ -57,22 +57,22 @@ import Testing
     let first = [
       Self.data(61440, 8192), Self.hole(128 << 10, 64 << 10), Self.data(40 << 20, 4096),
     ]
-    #expect(try Self.changes(rig, ChangeQuery(target: b, base: a)).ranges == first)
+    #expect(try Self.changes(rig, ChangeQuery(target: b, base: .volume(a))).ranges == first)
     #expect(
-      try Self.changes(rig, ChangeQuery(target: v, base: b)).ranges == [last])
+      try Self.changes(rig, ChangeQuery(target: v, base: .volume(b))).ranges == [last])
     #expect(
-      try Self.changes(rig, ChangeQuery(target: v, base: a)).ranges
+      try Self.changes(rig, ChangeQuery(target: v, base: .volume(a))).ranges
         == [first[0], first[1], last, first[2]])
     // Backwards: the discarded extent is data again.
     #expect(
-      try Self.changes(rig, ChangeQuery(target: a, base: b)).ranges == [
+      try Self.changes(rig, ChangeQuery(target: a, base: .volume(b))).ranges == [
         Self.data(61440, 8192), Self.data(128 << 10, 64 << 10), Self.hole(40 << 20, 4096),
       ])
     #expect(
-      try Self.changes(rig, ChangeQuery(target: b, base: nil)).ranges == [
+      try Self.changes(rig, ChangeQuery(target: b, base: .nothing)).ranges == [
         Self.data(0, 128 << 10), Self.data(192 << 10, 320 << 10), Self.data(40 << 20, 4096),
       ])
-    #expect(try Self.changes(rig, ChangeQuery(target: a, base: a)).ranges.isEmpty)
+    #expect(try Self.changes(rig, ChangeQuery(target: a, base: .volume(a))).ranges.isEmpty)
   }
 
   @Test func answersComeInPagesThatJoin() throws {
@@ -94,7 +94,7 @@ import Testing
         let page = try Self.changes(
           rig,
           ChangeQuery(
-            target: v, base: a, bytes: start..<UInt64.max, rangesAtMost: ranges,
+            target: v, base: .volume(a), bytes: start..<UInt64.max, rangesAtMost: ranges,
             nodesAtMost: nodes))
         if let next = page.nextByte { #expect(next > start) }
         found += page.ranges
@@ -105,7 +105,7 @@ import Testing
       #expect(pages > 2 || ranges == 1000 && nodes == 1000)
     }
     let some = try Self.changes(
-      rig, ChangeQuery(target: v, base: a, bytes: 8192..<983040 + 8192))
+      rig, ChangeQuery(target: v, base: .volume(a), bytes: 8192..<983040 + 8192))
     #expect(some.ranges == [Self.data(8192, 4096), Self.data(983040 + 4096, 4096)])
   }
 
@@ -127,16 +127,16 @@ import Testing
     for device in rig.disks.devices {
       device.inject(.init(.error(errno: 5), on: .read, number: 1, isForGood: true))
     }
-    let answer = Self.begin(rig, ChangeQuery(target: v, base: nil))
+    let answer = Self.begin(rig, ChangeQuery(target: v, base: .nothing))
     rig.settle()
     for device in rig.disks.devices { device.clearFaults() }
     #expect(throws: ExportError.inputOutput) { try answer.result?.get() }
     let reads = rig.pool.devices.reduce(0) { $0 + rig.engine.statistics(of: $1).nodeReads }
-    let page = try Self.changes(rig, ChangeQuery(target: v, base: nil))
+    let page = try Self.changes(rig, ChangeQuery(target: v, base: .nothing))
     #expect(page.ranges.count == 150)
     let after = rig.pool.devices.reduce(0) { $0 + rig.engine.statistics(of: $1).nodeReads }
     #expect(after > reads + 50)
-    let diff = try Self.changes(rig, ChangeQuery(target: v, base: a))
+    let diff = try Self.changes(rig, ChangeQuery(target: v, base: .volume(a)))
     #expect(diff.ranges.count == 15)
     // A leaf and the node above for each change, in both trees, and the way to them.
     #expect(diff.nodesVisited <= 2 * (2 * 15 + 8))
@@ -162,16 +162,16 @@ import Testing
     for leaf in 0..<40 as Range<UInt64> {
       #expect(rig.write(v, at: leaf * 168 << 16, pattern(7, 4096)) == nil)
     }
-    let answer = Self.begin(rig, ChangeQuery(target: v, base: a))
+    let answer = Self.begin(rig, ChangeQuery(target: v, base: .volume(a)))
     rig.turn()
     rig.turn()
     #expect(answer.result == nil)
     #expect(rig.manage { $0.deleteVolume(a, token: $1) } == .done)
     #expect(throws: ExportError.volumeGone) { try answer.result?.get() }
-    let stopped = Self.begin(rig, ChangeQuery(target: v, base: nil))
+    let stopped = Self.begin(rig, ChangeQuery(target: v, base: .nothing))
     #expect(rig.manage { $0.stop(token: $1) } == .done)
     #expect(throws: ExportError.shuttingDown) { try stopped.result?.get() }
-    let late = Self.begin(rig, ChangeQuery(target: v, base: nil))
+    let late = Self.begin(rig, ChangeQuery(target: v, base: .nothing))
     #expect(throws: ExportError.shuttingDown) { try late.result?.get() }
   }
 
@@ -193,7 +193,7 @@ import Testing
       #expect(rig.write(v, at: at, pattern(1000 + i, 4096)) == nil)
       changed.insert(at)
     }
-    let answer = Self.begin(rig, ChangeQuery(target: v, base: a))
+    let answer = Self.begin(rig, ChangeQuery(target: v, base: .volume(a)))
     var writes: [UInt64] = []
     var later: Set<UInt64> = []
     while answer.result == nil {

@@ -7,7 +7,8 @@ import StorageUnits
 /// of the volume records and of the doomed list, and the count changes up to the cut.
 struct CheckpointProgress {
   enum Phase {
-    case mapNodes, catalogue, doomed, versions, countPages, countImages, segmentTable, sealed
+    case mapNodes, catalogue, doomed, versions, bookmarks
+    case countPages, countImages, segmentTable, sealed
   }
 
   var phase = Phase.mapNodes
@@ -29,6 +30,8 @@ struct CheckpointProgress {
   /// The branch points of the version tree, where they changed.
   let versions: [VersionNode]
   var versionWriter: ResidentTreeWriter
+  let bookmarks: [Bookmark]
+  var bookmarkWriter: ResidentTreeWriter
   /// Segments with count changes.
   let folded: [UInt32]
   var nextFolded = 0

@@ -84,7 +84,49 @@ public struct ChangeVisitor: MapVisitor {
   }
 }
 
+/// Finds what was changed since a bookmark, in a map whose line passes through it: what is younger.
+///
+/// A layer that is younger is reported whole, with all its blocks; what is clear, only where blocks
+/// were cleared since, as far as that is known.
+public struct BookmarkVisitor: MapVisitor {
+  public var ranges: ChangedRanges
+  let epoch: ShareEpoch
+
+  public init(_ ranges: ChangedRanges, since bookmark: Bookmark) {
+    self.ranges = ranges
+    epoch = bookmark.epoch
+  }
+
+  public func enters(_ node: MapNode) -> Bool { epoch < node.pointer.birth }
+
+  public mutating func visit(
+    _ extent: VirtualExtent, _ entry: MapEntry, base: MapEntry
+  ) -> Bool {
+    ranges.add(extent, changed: entry.blocks(changedSince: epoch), mapped: entry.mask)
+    return !ranges.isFull
+  }
+
+  public mutating func visitEmptied(
+    _ extents: Range<VirtualExtent>, birth: ShareEpoch
+  ) -> Bool {
+    if epoch < birth {
+      ranges.add(extents.lowerBound.firstByte..<extents.upperBound.firstByte, isHole: true)
+    }
+    return !ranges.isFull
+  }
+}
+
 extension MapEntry {
+  /// The blocks that may have been changed at a share epoch after `epoch`.
+  func blocks(changedSince epoch: ShareEpoch) -> BlockMask {
+    var changed = BlockMask.none
+    for layer in [upper, lower] where !layer.isNone && epoch < layer.birth {
+      changed = changed | layer.mask
+    }
+    let isCleared = clearBirth.map { epoch < $0 } ?? true
+    return isCleared ? changed | (BlockMask.all - mask) : changed
+  }
+
   /// The blocks that do not lie where `base` has them.
   func blocks(notAsIn base: MapEntry) -> BlockMask {
     let mask = mask

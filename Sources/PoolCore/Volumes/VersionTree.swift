@@ -8,19 +8,25 @@ import StorageUnits
 /// volume's share epoch is that of the nearest branch point above it under which anything else
 /// lives; what has a greater birth is the volume's own.
 ///
-/// Invariants: a parent's epoch is less than its children's; a branch point has something attached
-/// or at least two children, else it is passed over, so that the nearest one that counts is at most
-/// one step up.
+/// A bookmark keeps its branch point known, so that one can tell which lines pass through it, but
+/// is nothing that lives: it shares no space, and no share epoch counts it.
+///
+/// Invariants: a parent's epoch is less than its children's; a branch point has something attached,
+/// a bookmark, or at least two children, else it is passed over.
 struct VersionTree {
   private struct Node {
     var parent: ShareEpoch
     var attached = 0
+    var bookmarks = 0
+    /// What is attached, and the children under which anything is.
+    var living = 0
     /// Ascending.
     var children: [ShareEpoch] = []
   }
   private var nodes: [ShareEpoch: Node] = [:]
   /// The epochs of all branch points, ascending.
   private var order: [ShareEpoch] = []
+  private var bookmarkCount = 0
   /// It differs from the last image.
   var isDirty = false
 
@@ -66,18 +72,64 @@ struct VersionTree {
     if epoch == .zero { return }
     precondition(nodes[epoch] != nil, "no such branch point")
     nodes[epoch]?.attached += 1
+    changeLiving(epoch, by: 1)
+  }
+
+  private mutating func changeLiving(_ epoch: ShareEpoch, by change: Int) {
+    var at = epoch
+    while at != .zero, let node = nodes[at] {
+      let isAlive = node.living + change > 0
+      nodes[at]?.living += change
+      // The parent counts it once.
+      if isAlive == (node.living > 0) { return }
+      at = node.parent
+    }
   }
 
   mutating func detach(_ epoch: ShareEpoch) {
     guard epoch != .zero, let attached = nodes[epoch]?.attached else { return }
     precondition(attached > 0)
     nodes[epoch]?.attached -= 1
+    changeLiving(epoch, by: -1)
     passOver(epoch)
+  }
+
+  // MARK: Bookmarks
+
+  /// A branch point gains a bookmark (1) or loses one (-1).
+  mutating func bookmark(_ epoch: ShareEpoch, _ change: Int) {
+    guard let count = nodes[epoch]?.bookmarks else {
+      preconditionFailure("no such branch point")
+    }
+    precondition(count + change >= 0)
+    nodes[epoch]?.bookmarks += change
+    bookmarkCount += change
+    if change < 0 { passOver(epoch) }
+  }
+
+  /// The newest bookmark on the line of what is attached to `epoch`, zero for none.
+  func newestBookmark(ofOneAt epoch: ShareEpoch) -> ShareEpoch {
+    guard bookmarkCount > 0 else { return .zero }
+    var at = epoch
+    while at != .zero, let node = nodes[at] {
+      if node.bookmarks > 0 { return at }
+      at = node.parent
+    }
+    return .zero
+  }
+
+  /// Whether the line of what is attached to `epoch` passes through `ancestor`.
+  func isOnLine(_ ancestor: ShareEpoch, ofOneAt epoch: ShareEpoch) -> Bool {
+    var at = epoch
+    while ancestor < at, let node = nodes[at] { at = node.parent }
+    return at == ancestor
   }
 
   /// A branch point without anything of its own goes; its only child takes its place.
   private mutating func passOver(_ epoch: ShareEpoch) {
-    guard let node = nodes[epoch], node.attached == 0, node.children.count < 2 else { return }
+    guard let node = nodes[epoch], node.attached == 0, node.bookmarks == 0,
+      node.children.count < 2
+    else { return }
     nodes[epoch] = nil
     if let at = position(of: epoch) { order.remove(at: at) }
     isDirty = true
@@ -106,11 +158,10 @@ struct VersionTree {
   /// The share epoch of a volume that is attached to `epoch`.
   func shareEpoch(ofOneAt epoch: ShareEpoch) -> ShareEpoch {
     var at = epoch
-    // The volume itself, then the branch that it was reached from.
-    var own = 1
+    // The volume itself, or the branch that it was reached from.
+    let own = 1
     while at != .zero, let node = nodes[at] {
-      if node.attached + node.children.count > own { return at }
-      own = 1
+      if node.living > own { return at }
       at = node.parent
     }
     return .zero

@@ -18,6 +18,8 @@ struct VolumeState {
   private(set) var rootLevel: UInt8
   /// The branch point below which it lives.
   var versionNode: ShareEpoch
+  /// The newest bookmark on its line; zero for snapshots.
+  var bookmarkEpoch: ShareEpoch
   let isSnapshot: Bool
 
   init(_ record: VolumeRecord) {
@@ -29,6 +31,7 @@ struct VolumeState {
     allocatedExtents = record.allocatedExtents
     mappedBlocks = record.mappedBlocks
     versionNode = ShareEpoch(UInt32(record.versionNode))
+    bookmarkEpoch = record.bookmarkEpoch
     isSnapshot = record.origin != nil
     rootLevel = TreeShape.level(
       forCount: max(1, ByteCount(record.sizeBytes).extentsRoundingUp),
@@ -120,6 +123,7 @@ final class VolumeTable {
     record.root = state.root
     record.shareEpoch = state.shareEpoch
     record.versionNode = UInt64(state.versionNode.number)
+    record.bookmarkEpoch = state.bookmarkEpoch
     record.sizeBytes = state.sizeBytes
     record.allocatedExtents = state.allocatedExtents
     record.mappedBlocks = state.mappedBlocks

@@ -102,8 +102,21 @@ extension PoolDump {
           }
         } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
       }
+    case (.bookmarks, 0):
+      (0..<FormatConstants.bookmarksPerLeaf).compactMap { i in
+        do throws(FormatError) {
+          return try Bookmark.decode(from: node, index: i).map {
+            .fields([
+              "slot": .number(i), "id": .number($0.id.number),
+              "volume": .number($0.volume.number), "name": .text($0.name),
+              "epoch": .number($0.epoch.number), "snapshot": .number($0.snapshot.number),
+              "snapshotName": .text($0.snapshotName), "sizeBytes": .number($0.sizeBytes),
+            ])
+          }
+        } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
+      }
     case (.segmentTable, _): []
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
       (0..<FormatConstants.pointersPerNode).compactMap { i in
         let pointer = node.pointer(i)
         guard pointer != .none else { return nil }

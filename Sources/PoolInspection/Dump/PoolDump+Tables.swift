@@ -229,6 +229,9 @@ extension PoolDump {
     case .segmentClass(let segment, let newClass, let partner):
       "segment \(segment.index) becomes \(newClass.name)"
         + (partner.map { ", with the place of segment \($0.index)" } ?? "")
+    case .createBookmark(let bookmark):
+      "bookmark '\(bookmark.name)' of snapshot \(bookmark.snapshot.number)"
+    case .deleteBookmark(let id): "bookmark \(id.number)"
     case .drop(let step):
       "tree \(step.doomed.number), level \(step.level), key \(step.key): "
         + (step.decision == .release ? "release" : "descend")
@@ -239,7 +242,8 @@ extension PoolDump {
     if layer.isNone {
       return layer.birth == .zero ? "none" : "none since \(layer.birth.number)"
     }
-    let kind = layer.isPacked ? " packed" : layer.isProvisioned ? " provisioned" : ""
+    let cleared = layer.flags & Layer.clearedFlag != 0 ? " above what was cleared" : ""
+    let kind = (layer.isPacked ? " packed" : layer.isProvisioned ? " provisioned" : "") + cleared
     return "\(layer.address.block) mask 0x\(String(layer.mask.bits, radix: 16))"
       + " birth \(layer.birth.number)\(kind)"
   }

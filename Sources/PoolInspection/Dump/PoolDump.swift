@@ -123,6 +123,7 @@ public final class PoolDump {
     let roots: [DumpValue.Field] = [
       .init("catalogue", root(superblock.catalogue)), .init("doomed", root(superblock.doomed)),
       .init("versionTree", root(superblock.versionTree)),
+      .init("bookmarks", root(superblock.bookmarks)),
       .init(
         "segmentTable",
         .fields([

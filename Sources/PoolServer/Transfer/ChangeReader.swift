@@ -29,7 +29,7 @@ final class ChangeReader {
   }
 
   private func lookOn(_ from: UInt64) async throws(ExportError) {
-    let query = ChangeQuery(target: target, base: base, bytes: from..<UInt64.max)
+    let query = ChangeQuery(target: target, base: .volume(base), bytes: from..<UInt64.max)
     let result: Result<ChangePage, ExportError> = await withCheckedContinuation { continuation in
       let isTaken = thread.post { host in
         guard !host.isStopping else {

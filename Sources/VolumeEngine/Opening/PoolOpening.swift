@@ -161,13 +161,16 @@ public enum PoolOpening {
     let doomed = try reading.doomed(segments.entries)
     let versions = try reading.versions(segments.entries)
     try reading.checkVersions(versions.nodes, catalogue.volumes, doomed.entries)
+    let bookmarks = try reading.bookmarks(segments.entries)
+    try reading.checkBookmarks(bookmarks.list, versions.nodes, catalogue.volumes)
     // What this program does not know of it will no longer be true once it writes.
     superblock.features.clearBeforeWrite = 0
     let image = PoolImage(
       superblock: superblock, segments: segments.entries, nodeCounts: counts,
       segmentPages: segments.pages, catalogue: catalogue.tree, volumes: catalogue.volumes,
       doomedTree: doomed.tree, doomed: doomed.entries, versionTree: versions.tree,
-      versions: versions.nodes, systemRanges: membership.systemRanges,
+      versions: versions.nodes, bookmarkTree: bookmarks.tree, bookmarks: bookmarks.list,
+      systemRanges: membership.systemRanges,
       deviceUUIDs: membership.deviceUUIDs)
     return Pool(
       image, bounds: bounds,

@@ -11,6 +11,7 @@ public struct TableDamage: Error, Hashable, Sendable {
     case catalogue = "catalogue"
     case doomedList = "list of doomed trees"
     case versionTree = "version tree"
+    case bookmarks = "list of bookmarks"
     case map = "map or counts of a volume"
   }
   public var table: Table

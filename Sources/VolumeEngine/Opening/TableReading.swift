@@ -189,6 +189,39 @@ struct TableReading {
     return (tree, nodes.keys.sorted().flatMap { nodes[$0] ?? [] })
   }
 
+  /// The shape of the list of bookmarks and what it holds.
+  func bookmarks(
+    _ segments: [SegmentEntry]
+  ) throws(PoolOpeningError) -> (tree: ResidentTree, list: [Bookmark]) {
+    var list: [UInt64: [Bookmark]] = [:]
+    let tree = try tree(
+      superblock.bookmarks, .bookmarks, .bookmarks, FormatConstants.bookmarksPerLeaf, segments
+    ) { (key, leaf) throws(FormatError) in
+      list[key] = []
+      for index in 0..<FormatConstants.bookmarksPerLeaf {
+        guard let bookmark = try Bookmark.decode(from: leaf, index: index) else { continue }
+        list[key]?.append(bookmark)
+      }
+    }
+    return (tree, list.keys.sorted().flatMap { list[$0] ?? [] })
+  }
+
+  /// A bookmark belongs to a volume and names a branch point that is there.
+  func checkBookmarks(
+    _ bookmarks: [Bookmark], _ nodes: [VersionNode], _ volumes: [VolumeRecord]
+  ) throws(PoolOpeningError) {
+    let epochs = Set(nodes.map(\.epoch))
+    let origins = Set(volumes.filter { $0.origin == nil }.map(\.id))
+    var ids: Set<RecordNumber> = []
+    for bookmark in bookmarks {
+      guard ids.insert(bookmark.id).inserted, epochs.contains(bookmark.epoch),
+        origins.contains(bookmark.volume)
+      else {
+        throw .superblockContradictsDevices("bookmark \(bookmark.name) belongs to nothing")
+      }
+    }
+  }
+
   /// Whatever lives, lives below a branch point that is there.
   func checkVersions(
     _ nodes: [VersionNode], _ volumes: [VolumeRecord], _ doomed: [DoomedEntry]

@@ -1,12 +1,21 @@
 public import BlockExport
+import DiskFormat
 public import PoolCore
 public import StorageUnits
 
-/// What changed in a volume or snapshot since what another one holds, or all that it has.
+/// What changes are counted from.
+public enum ChangeBase: Hashable, Sendable {
+  /// Everything that is stored is reported.
+  case nothing
+  case volume(VolumeID)
+  /// As its snapshot if that is still there, else by births.
+  case bookmark(RecordNumber)
+}
+
+/// What changed in a volume or snapshot since a base.
 public struct ChangeQuery: Hashable, Sendable {
   public var target: VolumeID
-  /// Nil: nothing, so that everything that is stored is reported.
-  public var base: VolumeID?
+  public var base: ChangeBase
   /// The bytes to look at, cut at the target's size.
   public var bytes: Range<UInt64>
   /// About so many ranges in one answer.
@@ -15,7 +24,7 @@ public struct ChangeQuery: Hashable, Sendable {
   public var nodesAtMost: Int
 
   public init(
-    target: VolumeID, base: VolumeID?, bytes: Range<UInt64> = 0..<UInt64.max,
+    target: VolumeID, base: ChangeBase, bytes: Range<UInt64> = 0..<UInt64.max,
     rangesAtMost: Int = 4096, nodesAtMost: Int = 16384
   ) {
     self.target = target
@@ -44,7 +53,7 @@ public struct ChangePage: Hashable, Sendable {
 public final class ChangeScan: MapScan {
   private let query: ChangeQuery
   private let done: (Result<ChangePage, ExportError>) -> Void
-  private var visitor: ChangeVisitor
+  private var ranges: ChangedRanges
   private let start: VirtualExtent
   private var position: MapPosition
   private var nodes = 0
@@ -55,24 +64,37 @@ public final class ChangeScan: MapScan {
   ) {
     self.query = query
     self.done = done
-    visitor = ChangeVisitor(ChangedRanges(within: query.bytes, atMost: query.rangesAtMost))
+    ranges = ChangedRanges(within: query.bytes, atMost: query.rangesAtMost)
     start = VirtualExtent(containingByte: query.bytes.lowerBound)
     position = MapPosition(start)
   }
 
   public func step(_ pool: Pool, nodesAtMost: Int) -> MapScanStep {
     guard let target = pool.volume(query.target) else { return .failed(.volumeGone) }
-    var base: VolumeSlot?
-    if let id = query.base {
-      base = pool.volume(id)
-      if base == nil { return .failed(.volumeGone) }
-    }
     let bytes = query.bytes.clamped(to: 0..<pool.sizeBytes(of: target))
-    visitor.ranges.bounds = bytes
+    ranges.bounds = bytes
     let end = VirtualExtent(index: ByteCount(bytes.upperBound).extentsRoundingUp)
     let share = min(nodesAtMost, max(1, query.nodesAtMost - nodes))
-    let outcome = pool.walk(
-      target, beside: base, from: position, to: end, nodesAtMost: share, nodes: &nodes, &visitor)
+    let outcome: MapWalkOutcome
+    switch pool.base(query.base, of: target) {
+    case .gone: return .failed(.volumeGone)
+    case .unknown: return .failed(.invalidRequest)
+    case .map(let base):
+      var visitor = ChangeVisitor(ranges)
+      outcome = pool.walk(
+        target, beside: base, from: position, to: end, nodesAtMost: share, nodes: &nodes,
+        &visitor)
+      ranges = visitor.ranges
+    case .births(let bookmark):
+      var visitor = BookmarkVisitor(ranges, since: bookmark)
+      outcome = pool.walk(
+        target, from: position, to: end, nodesAtMost: share, nodes: &nodes, &visitor)
+      ranges = visitor.ranges
+    }
+    return next(outcome)
+  }
+
+  private func next(_ outcome: MapWalkOutcome) -> MapScanStep {
     switch outcome {
     case .done:
       isComplete = true
@@ -83,7 +105,7 @@ public final class ChangeScan: MapScan {
     case .paused(let position):
       self.position = position
       // The next query is told a byte only: it must begin behind where this one began.
-      let isEnough = visitor.ranges.isFull || nodes >= query.nodesAtMost
+      let isEnough = ranges.isFull || nodes >= query.nodesAtMost
       return isEnough && start < position.extent ? .done : .goOn
     }
   }
@@ -94,6 +116,30 @@ public final class ChangeScan: MapScan {
     done(
       .success(
         ChangePage(
-          ranges: visitor.ranges.list, nextByte: isComplete ? nil : next, nodesVisited: nodes)))
+          ranges: ranges.list, nextByte: isComplete ? nil : next, nodesVisited: nodes)))
+  }
+}
+
+/// How the changes since a base are found.
+enum FoundBase {
+  /// By what the two maps do not share; nil: an empty map.
+  case map(VolumeSlot?)
+  /// By what is younger than the bookmark.
+  case births(Bookmark)
+  case gone
+  /// The snapshot of the bookmark is gone, and the target's line does not pass through it.
+  case unknown
+}
+
+extension Pool {
+  func base(_ base: ChangeBase, of target: VolumeSlot) -> FoundBase {
+    switch base {
+    case .nothing: return .map(nil)
+    case .volume(let id): return volume(id).map { .map($0) } ?? .gone
+    case .bookmark(let id):
+      guard let bookmark = bookmark(id) else { return .gone }
+      if let snapshot = snapshot(of: bookmark) { return .map(snapshot) }
+      return isOnLine(bookmark, of: target) ? .births(bookmark) : .unknown
+    }
   }
 }

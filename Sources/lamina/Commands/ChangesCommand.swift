@@ -9,16 +9,17 @@ struct SnapshotDiff: AsyncParsableCommand {
       as holes (where nothing is stored any more). What is looked at follows the change, not the \
       size. Either may be a volume, which is then looked at as it is now: what is written \
       meanwhile may be shown. Both must share a history (snapshots, clones and rollbacks of one \
-      volume).
+      volume). The first may also be a bookmark, whose snapshot need not exist any more.
 
       Examples:
         lamina snapshot diff tank/disk@monday tank/disk@tuesday
+        lamina snapshot diff tank/disk#monday tank/disk@tuesday
         lamina snapshot diff tank/disk@monday tank/disk --json | jq '.ranges[]'
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "What changes are counted from.", valueName: "pool/volume@snapshot"))
+      "What changes are counted from.", valueName: "pool/volume@snapshot|pool/volume#mark"))
   var base: String
 
   @Argument(help: ArgumentHelp("What is shown.", valueName: "pool/volume[@snapshot]"))
@@ -28,7 +29,7 @@ struct SnapshotDiff: AsyncParsableCommand {
 
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
-      let from = try ContentReference(base)
+      let from = try BaseReference(base)
       let to = try ContentReference(target)
       guard from.pool == to.pool else {
         throw ManagementError(
@@ -38,7 +39,7 @@ struct SnapshotDiff: AsyncParsableCommand {
       let access = PoolAccess(state: state)
       let list = try await access.use(to.pool) { (service) throws(ManagementError) in
         try await service.allChanges(
-          ChangeSpecification(target: to.content, base: from.content))
+          ChangeSpecification(target: to.content, base: from.base))
       }
       return ChangeListResult(list: list)
     }
