@@ -6,14 +6,16 @@ public struct ExportAgreement: Hashable, Sendable {
   public var export: ExportDescription
   /// Reads are answered with chunks (`NBD_OPT_STRUCTURED_REPLY`).
   public var structuredReplies: Bool
-  /// `base:allocation` was selected, so block status may be asked for.
-  public var blockStatus: Bool
+  /// What block status was selected for; each request is answered for all of them.
+  public var contexts: [MetaContext]
+  /// Block status may be asked for.
+  public var blockStatus: Bool { !contexts.isEmpty }
 
-  init(export: ExportDescription, structuredReplies: Bool, blockStatus: Bool) {
-    precondition(structuredReplies || !blockStatus)
+  init(export: ExportDescription, structuredReplies: Bool, contexts: [MetaContext]) {
+    precondition(structuredReplies || contexts.isEmpty)
     self.export = export
     self.structuredReplies = structuredReplies
-    self.blockStatus = blockStatus
+    self.contexts = contexts
   }
 
   /// What the client is told. A read-only export does not offer what would only be refused.

@@ -77,16 +77,21 @@ extension NBDSessions {
     makeReady(w, i)
   }
 
-  /// Makes the whole reply in the window's buffer.
+  /// Makes the reply in the window's buffer: a chunk for each context, one after the other.
   private func blockStatusEnded(
     _ w: Int, _ r: Int, _ i: Int, _ answer: ExportAnswer, _ extents: Span<BlockStatusExtent>
   ) {
     guard let buffer = windows[w].buffer else { preconditionFailure("block status has a buffer") }
     let area = unsafe buffers.address(buffer)
-    let room = (buffer.kind.bytes - ReplyEncoding.chunkBytes - 4) / 8
+    let context = statusContext(r, i)
+    let count = agreements[i]?.contexts.count ?? 1
+    let isLast = requests[r].context + 1 == count
+    let start = requests[r].context == 0 ? 0 : windows[w].length
+    // Each context has an equal part of the buffer.
+    let room = (buffer.kind.bytes / count - ReplyEncoding.chunkBytes - 4) / 8
     let limit = requests[r].flags.contains(.requestOne) ? 1 : room
-    var at = ReplyEncoding.chunkBytes + 4
-    var count = 0
+    var at = start + ReplyEncoding.chunkBytes + 4
+    var descriptors = 0
     var left = UInt64(requests[r].length)
     var length: UInt64 = 0
     var state: UInt32 = 0
@@ -95,15 +100,17 @@ extension NBDSessions {
       unsafe ReplyEncoding.store(UInt32(length), area, at)
       unsafe ReplyEncoding.store(state, area, at + 4)
       at += 8
-      count += 1
+      descriptors += 1
       length = 0
     }
     for n in answer.firstExtent..<answer.firstExtent + answer.extentCount {
       let extent = extents[n]
-      let next: UInt32 = (extent.isHole ? 1 : 0) | (extent.readsAsZeros ? 2 : 0)
+      let next: UInt32 =
+        context.base != nil
+        ? (extent.isChanged ? 1 : 0) : (extent.isHole ? 1 : 0) | (extent.readsAsZeros ? 2 : 0)
       if length > 0 && next != state {
         put()
-        if count == limit { break }
+        if descriptors == limit { break }
       }
       // Never more than was asked for, which also makes it fit the field.
       let part = min(extent.length, left)
@@ -112,17 +119,22 @@ extension NBDSessions {
       left -= part
       if left == 0 { break }
     }
-    if length > 0 && count < limit { put() }
-    if count == 0 {
-      // A server may always say that it does not know.
+    if length > 0 && descriptors < limit { put() }
+    if descriptors == 0 {
+      // A server may always say that it does not know: of changes, that it may have changed.
+      if context.base != nil { state = 1 }
       length = UInt64(requests[r].length)
       put()
     }
     _ = unsafe ReplyEncoding.chunk(
-      area, .blockStatus, isDone: true, cookie: requests[r].cookie, payload: 4 + 8 * count)
-    unsafe ReplyEncoding.store(
-      Negotiation.allocationContextID, area, ReplyEncoding.chunkBytes)
+      area + start, .blockStatus, isDone: isLast, cookie: requests[r].cookie,
+      payload: 4 + 8 * descriptors)
+    unsafe ReplyEncoding.store(context.id, area, start + ReplyEncoding.chunkBytes)
     windows[w].length = at
+    guard isLast else {
+      requests[r].context += 1
+      return submit(w, r, i)
+    }
     windows[w].reply = .blockStatus
     makeReady(w, i)
   }

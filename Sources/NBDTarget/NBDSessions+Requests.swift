@@ -151,8 +151,17 @@ extension NBDSessions {
     let w = takeWindow(r, offset: requests[r].offset, length: requests[r].length)
     windows[w].buffer = buffer
     didCut(r, i, requests[r].length)
+    requests[r].context = 0
     submit(w, r, i)
     return true
+  }
+
+  /// The context that a block status is being answered for; they are taken one after the other.
+  func statusContext(_ r: Int, _ i: Int) -> MetaContext {
+    guard let contexts = agreements[i]?.contexts, requests[r].context < contexts.count else {
+      preconditionFailure("block status without a context")
+    }
+    return contexts[requests[r].context]
   }
 
   private func cutWrite(_ r: Int, _ i: Int) -> Bool {
@@ -202,7 +211,7 @@ extension NBDSessions {
 
   // MARK: To the engine
 
-  private func submit(_ w: Int, _ r: Int, _ i: Int) {
+  func submit(_ w: Int, _ r: Int, _ i: Int) {
     windows[w].state = .inEngine
     requests[r].unanswered &+= 1
     sessions[i].windowsInEngine &+= 1
@@ -211,8 +220,9 @@ extension NBDSessions {
       unsafe ExportRequest(
         Self.operation(command), flags: Self.exportFlags(requests[r].flags),
         volume: sessions[i].terms.volume, offset: windows[w].offset,
-        length: UInt64(windows[w].length),
-        buffer: command == .blockStatus ? nil : dataAddress(w), token: UInt64(w)))
+        length: UInt64(command == .blockStatus ? requests[r].length : windows[w].length),
+        buffer: command == .blockStatus ? nil : dataAddress(w),
+        base: command == .blockStatus ? statusContext(r, i).base : nil, token: UInt64(w)))
   }
 
   private static func operation(_ command: NBDCommand) -> ExportRequest.Operation {

@@ -20,7 +20,7 @@ extension Negotiation {
     case .list:
       guard data.isEmpty else { return refuseData(option, &output) }
       let names = exports.names().filter { $0.utf8.count <= NBDLimits.stringBytes }
-      return list(names, from: 0, settled, &output).outcome
+      return list(names, of: option, from: 0, settled, &output).outcome
     case .info, .go:
       return performInfo(option, data, settled, exports, &output)
     case .structuredReply:
@@ -69,7 +69,7 @@ extension Negotiation {
     return .transmit(
       ExportAgreement(
         export: export, structuredReplies: settled.structuredReplies,
-        blockStatus: settled.metaContextVolume == export.volume))
+        contexts: settled.metaContextVolume == export.volume ? settled.metaContexts : []))
   }
 
   // MARK: INFO and GO
@@ -156,10 +156,6 @@ extension Negotiation {
 
   // MARK: Metadata contexts
 
-  static let allocationContext = "base:allocation"
-  /// The only context has the only identifier.
-  static let allocationContextID: UInt32 = 1
-
   private struct MetaContextRequest {
     var name: [UInt8]
     var queries: [[UInt8]]
@@ -192,9 +188,8 @@ extension Negotiation {
     _ output: inout [UInt8]
   ) -> Outcome {
     var settled = before
-    let isSet = option == .setMetaContext
     // Whatever happens next, an earlier selection is gone.
-    if isSet { settled.metaContextVolume = nil }
+    if option == .setMetaContext { settled.metaContexts = [] }
     state = .haggling(settled)
 
     guard let request = MetaContextRequest(data) else {
@@ -209,20 +204,39 @@ extension Negotiation {
     guard let export = exports.resolve(request.name) else {
       return refuseUnknown(option, request.name, &output)
     }
-    let allocation = Array(Self.allocationContext.utf8)
-    let matches =
-      request.queries.contains(allocation)
-      || (!isSet && (request.queries.isEmpty || request.queries.contains(Array("base:".utf8))))
-    if matches {
-      var context: [UInt8] = []
-      context.append(bigEndian: isSet ? Self.allocationContextID : 0)
-      context.append(contentsOf: allocation)
-      Self.reply(to: option.rawValue, .metaContext, context, into: &output)
-      if isSet {
-        settled.metaContextVolume = export.volume
-        state = .haggling(settled)
+    // What is not valid UTF-8 names nothing.
+    let queries = request.queries.compactMap { String(validating: $0, as: UTF8.self) }
+    let directory = exports.directory
+    guard option == .setMetaContext else {
+      var known: Set<String> = []
+      let names =
+        request.queries.isEmpty
+        ? MetaContextName.listed(of: export, directory)
+        : queries.flatMap { MetaContextName.listed($0, of: export, directory) }
+          .filter { known.insert($0).inserted }
+      return list(names, of: option, from: 0, settled, &output).outcome
+    }
+    var selected: [(name: String, base: ExportBase?)] = []
+    for name in queries where !selected.contains(where: { $0.name == name }) {
+      if name == MetaContextName.allocation {
+        selected.append((name, nil))
+      } else if let base = MetaContextName.base(of: name, of: export, directory) {
+        selected.append((name, base))
       }
     }
+    guard selected.count <= MetaContextName.selectedAtMost else {
+      return refuse(option, .tooBig, "at most 16 contexts can be selected", &output)
+    }
+    settled.metaContextVolume = export.volume
+    for (index, context) in selected.enumerated() {
+      let id = UInt32(index + 1)
+      settled.metaContexts.append(MetaContext(id: id, base: context.base))
+      var reply: [UInt8] = []
+      reply.append(bigEndian: id)
+      reply.append(contentsOf: Array(context.name.utf8))
+      Self.reply(to: option.rawValue, .metaContext, reply, into: &output)
+    }
+    state = .haggling(settled)
     Self.reply(to: option.rawValue, .acknowledged, into: &output)
     return .again
   }

@@ -14,7 +14,8 @@ struct Negotiation: Sendable {
     var isFixed: Bool
     var omitsZeroes: Bool
     var structuredReplies = false
-    /// The volume for which `base:allocation` was selected last.
+    /// The contexts that were selected last, and for which volume.
+    var metaContexts: [MetaContext] = []
     var metaContextVolume: VolumeID?
     var optionCount = 0
 
@@ -29,8 +30,8 @@ struct Negotiation: Sendable {
     case haggling(Settled)
     /// An option that is too long is read over before it is answered.
     case skipping(Settled, option: UInt32, bytes: UInt32)
-    /// The reply to `NBD_OPT_LIST`, in pieces.
-    case listing(Settled, names: [String], next: Int)
+    /// The reply to `NBD_OPT_LIST` or `NBD_OPT_LIST_META_CONTEXT`, in pieces.
+    case listing(Settled, of: NBDOption, names: [String], next: Int)
     case ended
   }
 
@@ -75,8 +76,8 @@ struct Negotiation: Sendable {
       return receiveOption(input, settled, exports, &output)
     case .skipping(let settled, let option, let bytes):
       return skip(input, settled, option: option, bytes: bytes, &output)
-    case .listing(let settled, let names, let next):
-      return list(names, from: next, settled, &output)
+    case .listing(let settled, let option, let names, let next):
+      return list(names, of: option, from: next, settled, &output)
     case .ended:
       return Step(consumed: 0, outcome: .close)
     }
@@ -136,7 +137,9 @@ struct Negotiation: Sendable {
     }
     var settled = settled
     // A failed selection leaves nothing selected.
-    if option == NBDOption.setMetaContext.rawValue { settled.metaContextVolume = nil }
+    if option == NBDOption.setMetaContext.rawValue {
+      settled.metaContexts = []
+    }
     state = .haggling(settled)
     if option == NBDOption.abort.rawValue {
       Self.reply(to: option, .acknowledged, into: &output)
@@ -147,26 +150,29 @@ struct Negotiation: Sendable {
     return Step(consumed: consumed, outcome: .again)
   }
 
-  /// The next piece of the list of exports; it consumes no input.
+  /// The next piece of a list of exports or contexts; it consumes no input.
   mutating func list(
-    _ names: [String], from first: Int, _ settled: Settled, _ output: inout [UInt8]
+    _ names: [String], of option: NBDOption, from first: Int, _ settled: Settled,
+    _ output: inout [UInt8]
   ) -> Step {
-    let option = NBDOption.list.rawValue
+    let isExports = option == .list
     var next = first
     while next < names.count {
       let name = Array(names[next].utf8)
       let needed = 2 * 20 + 4 + name.count
       guard output.count + needed <= NBDLimits.negotiationOutputBytes else {
-        state = .listing(settled, names: names, next: next)
+        state = .listing(settled, of: option, names: names, next: next)
         return Step(consumed: 0, outcome: .again)
       }
       var entry: [UInt8] = []
-      entry.append(bigEndian: UInt32(name.count))
+      // Before a context stands its identifier, which a list leaves out.
+      entry.append(bigEndian: isExports ? UInt32(name.count) : 0)
       entry.append(contentsOf: name)
-      Self.reply(to: option, .server, entry, into: &output)
+      Self.reply(
+        to: option.rawValue, isExports ? .server : .metaContext, entry, into: &output)
       next += 1
     }
-    Self.reply(to: option, .acknowledged, into: &output)
+    Self.reply(to: option.rawValue, .acknowledged, into: &output)
     state = .haggling(settled)
     return Step(consumed: 0, outcome: .again)
   }

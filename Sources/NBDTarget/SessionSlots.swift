@@ -98,6 +98,8 @@ struct RequestSlot {
   /// Windows that the engine has not answered.
   var unanswered = 0
   var error: NBDError?
+  /// Of a block status: the context that is asked about, as an index.
+  var context = 0
 
   /// A read in several windows whose data must be sent in one piece: a simple reply, or DF.
   var isOrdered = false

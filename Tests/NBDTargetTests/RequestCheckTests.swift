@@ -11,7 +11,8 @@ import Testing
   ) -> ExportAgreement {
     ExportAgreement(
       export: ListedExports.volume(1, "v", bytes: bytes, block: block, readOnly: readOnly),
-      structuredReplies: structured, blockStatus: status && structured)
+      structuredReplies: structured,
+      contexts: status && structured ? [MetaContext(id: 1, base: nil)] : [])
   }
 
   private static func check(

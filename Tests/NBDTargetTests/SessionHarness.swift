@@ -35,10 +35,12 @@ final class SessionHarness {
 
   init(
     _ exports: [ExportDescription], defaultExport: String? = nil, limits: NBDLimits = NBDLimits(),
-    contents: ((ExportDescription) -> [UInt8])? = nil
+    bases: [NamedExportBase] = [], contents: ((ExportDescription) -> [UInt8])? = nil
   ) {
+    var directory = ListedExports(exports)
+    directory.bases = bases
     sessions = NBDSessions(
-      directory: ListedExports(exports), defaultExport: defaultExport, limits: limits)
+      directory: directory, defaultExport: defaultExport, limits: limits)
     for export in exports {
       engine.contents[export.volume] =
         contents?(export) ?? [UInt8](repeating: 0, count: Int(export.sizeBytes))
@@ -54,12 +56,13 @@ final class SessionHarness {
 
   /// A connection that has chosen its export.
   func open(
-    _ name: String = "", structured: Bool = false, status: Bool = false
+    _ name: String = "", structured: Bool = false, status: Bool = false,
+    contexts: [String] = ["base:allocation"]
   ) throws -> Int {
     let i = try #require(connect())
     var bytes = Wire.fixedNoZeroes
     if structured { bytes += Wire.option(8) }
-    if status { bytes += Wire.option(10, Wire.metaContext(name, ["base:allocation"])) }
+    if status { bytes += Wire.option(10, Wire.metaContext(name, contexts)) }
     send(i, bytes + Wire.option(1, Array(name.utf8)))
     peers[i]?.outbound = []
     return i

@@ -106,8 +106,18 @@ enum Wire {
 /// Volumes that exist only by their description.
 struct ListedExports: ExportDirectory {
   var exports: [ExportDescription]
+  /// Of every export.
+  var bases: [NamedExportBase] = []
 
   init(_ exports: [ExportDescription]) { self.exports = exports }
+
+  func changeBases(of volume: VolumeID, atMost: Int) -> [NamedExportBase] {
+    Array(bases.prefix(atMost))
+  }
+
+  func changeBase(named name: String, of volume: VolumeID) -> ExportBase? {
+    bases.first { $0.name == name }?.base
+  }
 
   func export(named name: String) -> ExportDescription? { exports.first { $0.name == name } }
   func exportNames() -> [String] { exports.map(\.name) }
