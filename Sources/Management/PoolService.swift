@@ -44,6 +44,14 @@ public protocol PoolService: Sendable {
   /// `noSpace`, `poolReadOnly`.
   func rollBack(to name: SnapshotName) async throws(ManagementError)
 
+  /// What deleting these volumes and snapshots together would free. It takes as long as what they
+  /// hold alone is large. Throws `volumeNotFound`, `snapshotNotFound`.
+  func estimateSpace(of query: SpaceQuery) async throws(ManagementError) -> SpaceEstimate
+
+  /// Where all space is, after a checkpoint: looks at everything that one volume or snapshot holds
+  /// alone.
+  func spaceUsage() async throws(ManagementError) -> SpaceUsage
+
   /// Pins the image of the newest checkpoint for a reader of the devices; one at a time. Throws
   /// `imagePinned`, `poolReadOnly`.
   func pinImage() async throws(ManagementError) -> ImagePin

@@ -103,6 +103,16 @@ public struct ManagementClient: PoolService {
     _ = try await exchange(.POST, "/v1/pool/checkpoint")
   }
 
+  public func estimateSpace(
+    of query: SpaceQuery
+  ) async throws(ManagementError) -> SpaceEstimate {
+    try await value(.POST, "/v1/space/estimate", body: ManagementJSON.encode(query))
+  }
+
+  public func spaceUsage() async throws(ManagementError) -> SpaceUsage {
+    try await value(.GET, "/v1/space")
+  }
+
   public func pinImage() async throws(ManagementError) -> ImagePin {
     try await value(.POST, "/v1/pool/pin")
   }

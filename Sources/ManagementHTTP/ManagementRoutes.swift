@@ -3,7 +3,7 @@ import Management
 /// The control API, version 1.
 public enum ManagementRoutes {
   public static let all: [ManagementRoute] =
-    server + pool + volumes + snapshots + bookmarks + changes
+    server + pool + space + volumes + snapshots + bookmarks + changes
 
   private static let server = [
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
@@ -38,6 +38,20 @@ public enum ManagementRoutes {
       (input, service) throws(ManagementError) in
       try await service.releaseImagePin(try input.pinID())
       return .noContent
+    },
+  ]
+
+  private static let space = [
+    ManagementRoute(.get, "/v1/space", summary: "Where the space of the pool is.") {
+      (_, service) throws(ManagementError) in
+      try .json(try await service.spaceUsage())
+    },
+    ManagementRoute(
+      .post, "/v1/space/estimate",
+      summary: "What deleting some volumes and snapshots together would free."
+    ) { (input, service) throws(ManagementError) in
+      let query = try input.value(SpaceQuery.self)
+      return try .json(try await service.estimateSpace(of: query))
     },
   ]
 

@@ -5,6 +5,7 @@ import StorageUnits
 extension Pool {
   /// Deleted maps wait to be dropped.
   public var hasDoomed: Bool { !doomed.isEmpty }
+  public var doomedCount: Int { doomed.count }
 
   /// Whether the next step may be applied; nil if nothing is doomed.
   public func prepareDrop() -> Preparation? {

@@ -46,6 +46,23 @@ extension Pool {
     return usage
   }
 
+  /// How the space of data segments is used, in bytes: what maps name, what was taken ahead of
+  /// them, and what is on its way back. (Extents that lost their last name since the last
+  /// checkpoint still count as named.)
+  public var dataUsage: (named: UInt64, ahead: UInt64, reclaimable: UInt64) {
+    let taken =
+      segments.dataSegmentCount * segments.extents - dataSpace.usableCount
+      - dataSpace.quarantinedCount
+    var ahead = heldExtents
+    for slot in volumes.states.indices where volumes.states[slot].isUsed {
+      ahead += volumes.states[slot].streams.leftCount
+    }
+    return (
+      UInt64(taken - ahead) * extentBytes, UInt64(ahead) * extentBytes,
+      UInt64(dataSpace.quarantinedCount) * extentBytes
+    )
+  }
+
   // MARK: Preparing
 
   /// Nodes that one change makes at the most: one for each level.

@@ -45,6 +45,24 @@ struct CannedPool: PoolService {
     _ = try await volume(named: name)
   }
 
+  func estimateSpace(
+    of query: SpaceQuery
+  ) async throws(ManagementError) -> SpaceEstimate {
+    return SpaceEstimate(
+      names: query.names, referencedBytes: 1 << 20, freedBytes: 69632, freedDataBytes: 65536,
+      sharedWith: ["disk@monday"])
+  }
+
+  func spaceUsage() async throws(ManagementError) -> SpaceUsage {
+    return SpaceUsage(
+      usedBytes: 10 << 20, aheadBytes: 1 << 20, reclaimableBytes: 65536, dataBytes: 4 << 20,
+      deletedMaps: 0,
+      holders: [
+        SpaceUsage.Holder(
+          name: "disk", sizeBytes: 10 << 40, referencedBytes: 3 << 20, exclusiveBytes: 1 << 20)
+      ])
+  }
+
   func pinImage() async throws(ManagementError) -> ImagePin {
     throw .imagePinned(pool: "tank")
   }

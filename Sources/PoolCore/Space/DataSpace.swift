@@ -19,6 +19,8 @@ import StorageUnits
     /// Changes after the last cut, and up to the cut of the checkpoint being written.
     var current: DeltaBox?
     var frozen: DeltaBox?
+    /// The frozen changes are in the count page that the segment's entry names.
+    var isFolded = false
 
     /// Usable extents whose file space is to be given back.
     private(set) var punchableCount = 0
@@ -339,6 +341,13 @@ import StorageUnits
     setUsableCount(segment, state.usableCount - 1)
   }
 
+  /// What has to be added to the count of an extent in the page that its segment's entry names.
+  func pendingChange(_ segment: Int, _ index: Int) -> Int {
+    let state = state(segment)
+    let frozen = state.isFolded ? nil : state.frozen
+    return (frozen?.deltas.change(index) ?? 0) + (state.current?.deltas.change(index) ?? 0)
+  }
+
   // MARK: Checkpoints
 
   /// The changes up to now belong to the checkpoint that is being cut.
@@ -361,6 +370,7 @@ import StorageUnits
     _ segment: Int, into page: NodeImage
   ) -> (freed: FreedExtents, zero: Int, isAllZero: Bool) {
     guard let box = state(segment).frozen else { preconditionFailure("nothing to fold") }
+    state(segment).isFolded = true
     var freed = FreedExtents(segment: UInt32(segment))
     var zero = 0
     for i in 0..<table.extents {
@@ -381,7 +391,10 @@ import StorageUnits
 
   /// The image is durable.
   func endFreezing() {
-    for segment in frozenSegments { state(Int(segment)).frozen = nil }
+    for segment in frozenSegments {
+      state(Int(segment)).frozen = nil
+      state(Int(segment)).isFolded = false
+    }
     frozenSegments = []
     frozenReleases = 0
   }

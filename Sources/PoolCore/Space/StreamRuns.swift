@@ -69,6 +69,9 @@ struct StreamRuns {
     streams[index].left = left
   }
 
+  /// Extents that are taken ahead.
+  var leftCount: Int { (0..<Self.count).reduce(0) { $0 + streams[$1].left } }
+
   /// Gives up everything that was taken ahead.
   mutating func giveBackAll(_ body: (PoolExtent, Int) -> Void) {
     for i in 0..<Self.count where streams[i].left > 0 {

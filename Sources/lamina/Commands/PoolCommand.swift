@@ -5,7 +5,10 @@ import PoolServer
 struct PoolCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pool", abstract: "Create pools, look at them and check them.",
-    subcommands: [PoolCreate.self, PoolShowStatus.self, PoolCheck.self, PoolDumpCommand.self])
+    subcommands: [
+      PoolCreate.self, PoolShowStatus.self, PoolUsageCommand.self, PoolCheck.self,
+      PoolDumpCommand.self,
+    ])
 }
 
 struct PoolCreate: AsyncParsableCommand {

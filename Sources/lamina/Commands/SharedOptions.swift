@@ -96,3 +96,40 @@ struct VersionedOutput<Output: Encodable>: Encodable {
     try output.encode(to: encoder)
   }
 }
+
+/// What a command gives that does one of two things.
+enum EitherResult<First: CommandResult, Second: CommandResult>: CommandResult {
+  case first(First)
+  case second(Second)
+
+  enum Output: Encodable {
+    case first(First.Output)
+    case second(Second.Output)
+
+    func encode(to encoder: any Encoder) throws {
+      switch self {
+      case .first(let output): try output.encode(to: encoder)
+      case .second(let output): try output.encode(to: encoder)
+      }
+    }
+  }
+
+  var output: Output {
+    switch self {
+    case .first(let result): .first(result.output)
+    case .second(let result): .second(result.output)
+    }
+  }
+  var text: String? {
+    switch self {
+    case .first(let result): result.text
+    case .second(let result): result.text
+    }
+  }
+  var nextCommand: String? {
+    switch self {
+    case .first(let result): result.nextCommand
+    case .second(let result): result.nextCommand
+    }
+  }
+}

@@ -3,10 +3,10 @@ import Management
 
 struct SnapshotCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "snapshot", abstract: "Create, list, compare and delete snapshots.",
+    commandName: "snapshot", abstract: "Create, list, show, compare and delete snapshots.",
     subcommands: [
-      SnapshotCreate.self, SnapshotShowList.self, SnapshotDelete.self, SnapshotDiff.self,
-      SnapshotRanges.self,
+      SnapshotCreate.self, SnapshotShowList.self, SnapshotShow.self, SnapshotDelete.self,
+      SnapshotDiff.self, SnapshotRanges.self,
     ])
 }
 
@@ -75,33 +75,74 @@ struct SnapshotShowList: AsyncParsableCommand {
   }
 }
 
+struct SnapshotShow: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show what a snapshot is and holds, and what pins its space.",
+    discussion: """
+      Example:
+        lamina snapshot show tank/disk@monday
+      """)
+
+  @Argument(help: ArgumentHelp("The snapshot.", valueName: "pool/volume@snapshot"))
+  var snapshot: String
+
+  @OptionGroup var shared: SharedOptions
+
+  func run() async throws {
+    try await shared.report { (state) throws(ManagementError) in
+      let reference = try SnapshotReference(snapshot)
+      let access = PoolAccess(state: state)
+      return try await access.use(reference.pool) { (service) throws(ManagementError) in
+        let name = reference.snapshot.description
+        guard let found = try await service.listSnapshots().first(where: { $0.name == name }) else {
+          throw ManagementError.snapshotNotFound(reference.snapshot, pool: reference.pool.text)
+        }
+        return VolumeShowResult(
+          volume: found, space: try await service.estimateSpace(of: SpaceQuery(names: [name])))
+      }
+    }
+  }
+}
+
 struct SnapshotDelete: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Delete snapshots.",
     discussion: """
       Clones that were made of them stay. What only they held comes back in the background.
 
-      Example:
+      Examples:
         lamina snapshot delete tank/disk@monday tank/disk@tuesday
+        lamina snapshot delete --dry-run tank/disk@monday tank/disk@tuesday
       """)
 
   @Argument(help: ArgumentHelp("The snapshots.", valueName: "pool/volume@snapshot"))
   var snapshots: [String]
 
+  @Flag(help: "Only say what deleting them together would free.")
+  var dryRun = false
+
   @OptionGroup var shared: SharedOptions
 
   func run() async throws {
-    try await shared.report { (state) throws(ManagementError) in
+    try await shared.report { (state) async throws(ManagementError) -> Outcome in
       let references = try snapshots.map { (text) throws(ManagementError) in
         try SnapshotReference(text)
       }
-      let access = PoolAccess(state: state)
-      try await access.use(try references.onePool()) { (service) throws(ManagementError) in
+      let pool = try references.onePool()
+      return try await PoolAccess(state: state).use(pool) {
+        (service) async throws(ManagementError) -> Outcome in
+        if dryRun {
+          let query = SpaceQuery(names: references.map(\.snapshot.description))
+          return .second(
+            SpaceEstimateResult(pool: pool, space: try await service.estimateSpace(of: query)))
+        }
         for reference in references { try await service.deleteSnapshot(reference.snapshot) }
+        return .first(SnapshotsDeletedResult(snapshots: references))
       }
-      return SnapshotsDeletedResult(snapshots: references)
     }
   }
+
+  private typealias Outcome = EitherResult<SnapshotsDeletedResult, SpaceEstimateResult>
 }
 
 struct VolumeClone: AsyncParsableCommand {

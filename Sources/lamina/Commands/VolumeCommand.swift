@@ -107,11 +107,14 @@ struct VolumeShowList: AsyncParsableCommand {
 
 struct VolumeShow: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show what a volume is and holds.",
+    commandName: "show", abstract: "Show what a volume is and holds, and what pins its space.",
     discussion: """
+      "exclusive" is data that nothing else holds: deleting the volume frees it. "shared" is data \
+      that a snapshot or a clone holds too.
+
       Examples:
         lamina volume show tank/disk
-        lamina volume show tank/disk --json | jq .allocatedBytes
+        lamina volume show tank/disk --json | jq .exclusiveBytes
       """)
 
   @Argument(help: ArgumentHelp("The volume.", valueName: "pool/volume"))
@@ -124,9 +127,12 @@ struct VolumeShow: AsyncParsableCommand {
       let reference = try VolumeReference(volume)
       let access = PoolAccess(state: state)
       let found = try await access.use(reference.pool) { (service) throws(ManagementError) in
-        try await service.volume(named: reference.volume)
+        let volume = try await service.volume(named: reference.volume)
+        return VolumeShowResult(
+          volume: volume,
+          space: try await service.estimateSpace(of: SpaceQuery(names: [volume.name])))
       }
-      return VolumeResult(output: found, nextCommand: nil)
+      return found
     }
   }
 }
@@ -137,23 +143,35 @@ struct VolumeDelete: AsyncParsableCommand {
     discussion: """
       It is gone at once, for hosts that use it too; its space comes back in the background.
 
-      Example:
+      Examples:
         lamina volume delete tank/disk
+        lamina volume delete tank/disk --dry-run
       """)
 
   @Argument(help: ArgumentHelp("The volume.", valueName: "pool/volume"))
   var volume: String
 
+  @Flag(help: "Only say what it would free.")
+  var dryRun = false
+
   @OptionGroup var shared: SharedOptions
 
   func run() async throws {
-    try await shared.report { (state) throws(ManagementError) in
+    try await shared.report { (state) async throws(ManagementError) -> Outcome in
       let reference = try VolumeReference(volume)
-      let access = PoolAccess(state: state)
-      try await access.use(reference.pool) { (service) throws(ManagementError) in
+      return try await PoolAccess(state: state).use(reference.pool) {
+        (service) async throws(ManagementError) -> Outcome in
+        if dryRun {
+          let query = SpaceQuery(names: [reference.volume.text])
+          return .second(
+            SpaceEstimateResult(
+              pool: reference.pool, space: try await service.estimateSpace(of: query)))
+        }
         try await service.deleteVolume(named: reference.volume)
+        return .first(VolumeDeletedResult(volume: reference))
       }
-      return VolumeDeletedResult(volume: reference)
     }
   }
+
+  private typealias Outcome = EitherResult<VolumeDeletedResult, SpaceEstimateResult>
 }

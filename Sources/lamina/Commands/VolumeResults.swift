@@ -6,22 +6,26 @@ struct VolumeResult: CommandResult {
   var output: VolumeDescription
   var nextCommand: String?
 
-  var text: String? {
-    let volume = output
-    var fields = [
+  var text: String? { fields() }
 
-      ("volume", "\(volume.pool)/\(volume.name)"), ("uuid", volume.uuid.description),
+  func fields(behindAllocated more: [(name: String, value: String)] = []) -> String {
+    let volume = output
+    let start = [
+      (volume.snapshotOf == nil ? "volume" : "snapshot", "\(volume.pool)/\(volume.name)"),
+      ("uuid", volume.uuid.description),
       ("id", "\(volume.id)"),
       ("size", "\(SizeText.human(volume.sizeBytes)) (\(volume.sizeBytes) bytes)"),
       ("allocated", SizeText.human(volume.allocatedBytes)),
+    ]
+    let end = [
       ("mapped", SizeText.human(volume.mappedBytes)),
       ("logical block", SizeText.human(UInt64(volume.logicalBlockBytes))),
       ("read-only", volume.readOnly ? "yes" : "no"),
       ("when full", VolumeResult.policyText(volume.fullPolicy)),
       ("created", volume.createdAt.description),
     ]
-    if volume.receiving == true { fields.append(("state", "being received, not served")) }
-    return TextTable.fields(fields)
+    let state = volume.receiving == true ? [("state", "being received, not served")] : []
+    return TextTable.fields(start + more + end + state)
   }
 
   private static func policyText(_ policy: FullPolicy) -> String {
