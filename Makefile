@@ -32,7 +32,8 @@ format: ## format the sources in place
 lint: ## refuse what the formatter would change
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 
-tidy: ## refuse what the house style refuses
+tidy: ## refuse what the house style refuses, and patches in Mutations/ that do not apply
+	@python3 Scripts/mutate.py --check
 	@Scripts/tidy.sh
 
 bench: ## compare with qemu-nbd and nbdkit; ARGS="--rounds 5 --json FILE"

@@ -107,6 +107,17 @@ def catch(prove, catchers, limit):
     return None, 0, ""
 
 
+def check():
+    """Whether every patch applies to the sources as they are, without a copy of them."""
+    patches = sorted(glob.glob(os.path.join(ROOT, "Mutations", "*.patch")))
+    stale = [p for p in patches if subprocess.run(
+        ["git", "-C", ROOT, "apply", "--check", p], capture_output=True).returncode != 0]
+    for patch in stale:
+        print(f"does not apply any longer: {os.path.relpath(patch, ROOT)}")
+    print(f"mutations: {len(patches)} patches, {len(stale)} stale")
+    return 1 if stale else 0
+
+
 def title(patch):
     with open(patch) as file:
         return file.readline().strip()
@@ -119,11 +130,15 @@ def main():
     parser.add_argument("--start", type=int, default=1, help="begin with this patch's number")
     parser.add_argument("--limit", type=int, default=1800,
                         help="seconds of one catcher: far more than the slowest takes here")
+    parser.add_argument("--check", action="store_true",
+                        help="only see whether every patch still applies")
     parser.add_argument("--skip-baseline", action="store_true",
                         help="do not run the catchers without a mistake first")
     parser.add_argument("--json", help="write the table here as well")
     options = parser.parse_args()
 
+    if options.check:
+        return check()
     copy_tree()
     patches = sorted(glob.glob(os.path.join(ROOT, "Mutations", "*.patch")))
     if options.only:
