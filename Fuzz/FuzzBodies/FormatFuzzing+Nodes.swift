@@ -45,6 +45,10 @@ extension FormatFuzzing {
       for i in 0..<FormatConstants.bookmarksPerLeaf {
         try Bookmark.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
+    case (.holds, 0):
+      for i in 0..<FormatConstants.holdsPerLeaf {
+        try HoldEntry.decode(from: node, index: i)?.encode(into: copy, index: i)
+      }
     case (.segmentTable, 0):
       for i in 0..<FormatConstants.segmentsPerPage where hasLine(node, i) {
         try SegmentEntry.decode(from: node, index: i).encode(into: copy, index: i)
@@ -53,7 +57,8 @@ extension FormatFuzzing {
       for i in 0..<FormatConstants.systemPointersPerPage {
         try SystemPointer.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
+      (.holds, _):
       for i in 0..<FormatConstants.pointersPerNode { copy.setPointer(node.pointer(i), i) }
     }
   }

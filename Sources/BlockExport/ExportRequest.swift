@@ -167,7 +167,9 @@ public struct NamedExportBase: Hashable, Sendable {
   case noSpace
   /// A device failed, or stored bytes are damaged.
   case inputOutput
-  /// Beyond the end, not aligned to the logical block size, or of no meaning.
+  /// Beyond the end of the volume, which may have been made smaller while it was in use.
+  case outOfRange
+  /// Not aligned to the logical block size, or of no meaning.
   case invalidRequest
   /// The volume, or after a failed barrier the pool, is read-only.
   case readOnly

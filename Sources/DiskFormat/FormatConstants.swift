@@ -35,6 +35,8 @@ public enum FormatConstants {
   public static let versionNodesPerLeaf = 252
   public static let bookmarkBytes = 336
   public static let bookmarksPerLeaf = 12
+  public static let holdEntryBytes = 256
+  public static let holdsPerLeaf = 15
   public static let superblockBytes = 8192
   public static let journalHeaderBytes = 96
   /// Bytes of whole records in a journal block.

@@ -25,12 +25,18 @@ extension NodeImage {
       }
       let end = FormatConstants.bookmarksPerLeaf * FormatConstants.bookmarkBytes
       try requireZero(from: FormatConstants.nodeHeaderBytes + end)
+    case (.holds, 0):
+      for i in 0..<FormatConstants.holdsPerLeaf { _ = try HoldEntry.decode(from: self, index: i) }
+      try requireZero(
+        from: FormatConstants.nodeHeaderBytes
+          + FormatConstants.holdsPerLeaf * FormatConstants.holdEntryBytes)
     case (.segmentTable, 0): try validateSegmentLines()
     case (.segmentTable, _):
       for i in 0..<FormatConstants.systemPointersPerPage {
         _ = try SystemPointer.decode(from: self, index: i)
       }
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
+      (.holds, _):
       for i in 0..<FormatConstants.pointersPerNode {
         guard load16(pointerOffset(i) + 6) == 0 else { throw .reservedNotZero(.node) }
         try pointer(i).validate()

@@ -9,6 +9,7 @@ public import StorageUnits
   case segmentTable = 5
   case versionTree = 6
   case bookmarks = 7
+  case holds = 8
 }
 
 /// The header that every node starts with, 64 bytes.

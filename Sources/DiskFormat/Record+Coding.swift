@@ -20,7 +20,10 @@ extension RecordFormat {
     case .segmentClass: 12
     case .drop: 24
     case .bookmark: 8 + FormatConstants.bookmarkBytes
-    case .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark: nil
+    case .resize: 32
+    case .hold: 8 + FormatConstants.holdEntryBytes
+    case .settings: 16
+    case .trash, .owed, .device, .move, .regionOpen, .checkpointMark: nil
     }
   }
 
@@ -67,6 +70,9 @@ extension Record {
     case .segmentClass: .segmentClass
     case .drop: .drop
     case .createBookmark, .deleteBookmark: .bookmark
+    case .resize: .resize
+    case .hold: .hold
+    case .settings: .settings
     }
   }
 
@@ -136,6 +142,16 @@ extension Record {
     case .deleteBookmark(let id):
       precondition(id.number != 0)
       writer.u64(id.number, start)
+    case .resize(let step):
+      writer.u64(step.volume.number, start)
+      writer.u64(step.sizeBytes, start + 8)
+      writer.u64(step.cutExtents, start + 16)
+      writer.u64(step.cutBlocks, start + 24)
+    case .settings(let settings): writer.u32(settings.trashExpirySeconds, start)
+    case .hold(let change):
+      writer.u8(change.action.rawValue, start)
+      change.entry.encode(
+        into: writer.part(at: start + 8, count: FormatConstants.holdEntryBytes))
     }
   }
 
@@ -220,7 +236,18 @@ extension Record {
         segment, segmentClass, partner: try payload.partner(of: segment))
     case .drop: return .drop(try DropStep(decoding: payload))
     case .bookmark: return try bookmark(payload)
-    case .trash, .hold, .owed, .device, .move, .regionOpen, .checkpointMark:
+    case .resize: return .resize(try ResizeStep(decoding: payload))
+    case .settings:
+      guard payload.isZero(4..<16) else { throw .reservedNotZero(.record) }
+      return .settings(PoolSettings(trashExpirySeconds: payload.u32(0)))
+    case .hold:
+      guard payload.isZero(1..<8) else { throw .reservedNotZero(.record) }
+      guard let action = HoldChange.Action(rawValue: payload.u8(0)) else {
+        throw .unknownKind(.record)
+      }
+      let entry = payload.part(at: 8, count: FormatConstants.holdEntryBytes)
+      return .hold(HoldChange(action, try HoldEntry(decoding: entry)))
+    case .trash, .owed, .device, .move, .regionOpen, .checkpointMark:
       throw .unknownKind(.record)
     }
   }
@@ -248,6 +275,17 @@ extension DropStep {
     try FormatError.require(level <= FormatConstants.maximumLevel, .record, "level")
     self.init(
       doomed: RecordNumber(doomed), level: level, key: payload.u64(8), decision: decision)
+  }
+}
+
+extension ResizeStep {
+  fileprivate init(decoding payload: FieldReader) throws(FormatError) {
+    let size = payload.u64(8)
+    try FormatError.require(
+      size > 0 && size <= StorageSizes.maximumVolumeBytes, .record, "sizeBytes")
+    self.init(
+      volume: try payload.volumeID(0), sizeBytes: size, cutExtents: payload.u64(16),
+      cutBlocks: payload.u64(24))
   }
 }
 

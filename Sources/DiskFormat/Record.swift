@@ -30,6 +30,42 @@ public enum Record: Hashable, Sendable {
   case createBookmark(Bookmark)
   /// The bookmark with this id is gone.
   case deleteBookmark(RecordNumber)
+  /// A volume gets another size: see `ResizeStep`.
+  case resize(ResizeStep)
+  /// A hold is placed or released.
+  case hold(HoldChange)
+  /// The pool's settings, all of them.
+  case settings(PoolSettings)
+}
+
+/// What an administrator may set of a pool.
+@frozen public struct PoolSettings: Hashable, Sendable {
+  /// How long what is deleted stays in the trash; 0: it does not go there.
+  public var trashExpirySeconds: UInt32
+
+  public init(trashExpirySeconds: UInt32 = 0) { self.trashExpirySeconds = trashExpirySeconds }
+}
+
+/// A volume's new size, and what a smaller one cuts off: the part of its map beyond the end becomes
+/// a doomed tree, named by this record's number.
+@frozen public struct ResizeStep: Hashable, Sendable {
+  public var volume: VolumeID
+  /// In bytes, above zero.
+  public var sizeBytes: UInt64
+  /// Extents that entries wholly beyond the new end name, one for each entry and layer that does;
+  /// 0 when the volume grows.
+  public var cutExtents: UInt64
+  /// Blocks whose bit is set in those entries.
+  public var cutBlocks: UInt64
+
+  public init(
+    volume: VolumeID, sizeBytes: UInt64, cutExtents: UInt64 = 0, cutBlocks: UInt64 = 0
+  ) {
+    self.volume = volume
+    self.sizeBytes = sizeBytes
+    self.cutExtents = cutExtents
+    self.cutBlocks = cutBlocks
+  }
 }
 
 /// One name taken from one node of a doomed tree, and the decision made then.
@@ -68,6 +104,7 @@ public enum Record: Hashable, Sendable {
   case unshare = 8
   case segmentClass = 9
   case drop = 10
+  case resize = 11
   case bookmark = 32
   case trash = 33
   case hold = 34
@@ -76,6 +113,7 @@ public enum Record: Hashable, Sendable {
   case move = 37
   case regionOpen = 38
   case checkpointMark = 39
+  case settings = 40
 }
 
 /// Sizes and flags of encoded records.

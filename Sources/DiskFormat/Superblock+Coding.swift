@@ -38,8 +38,10 @@ private enum At {
   static let catalogue = 384
   static let doomed = 408
   static let versionTree = 432
+  static let trashExpiry = 180
   static let bookmarks = 456
-  static let reservedRoots = 480
+  static let holds = 480
+  static let reservedRoots = 504
   static let segmentTable = 608
   static let segmentTableLevel = 632
   static let streams = 640
@@ -87,6 +89,7 @@ extension Superblock {
     try doomed.validate(.superblock)
     try versionTree.validate(.superblock)
     try bookmarks.validate(.superblock)
+    try holds.validate(.superblock)
     try FormatError.require(
       segmentTable.level <= FormatConstants.maximumLevel, .superblock, "segmentTable")
     try validateParts()
@@ -197,6 +200,8 @@ extension Superblock {
     writer.root(doomed, At.doomed)
     writer.root(versionTree, At.versionTree)
     writer.root(bookmarks, At.bookmarks)
+    writer.root(holds, At.holds)
+    writer.u32(settings.trashExpirySeconds, At.trashExpiry)
     writer.systemPointer(segmentTable.pointer, At.segmentTable)
     writer.u8(segmentTable.level, At.segmentTableLevel)
   }
@@ -289,13 +294,16 @@ extension Superblock {
       openedBy: Opening(
         host: host, process: reader.u32(At.openedProcess), at: reader.u64(At.openedAt)),
       isOpen: reader.u8(At.flags) & openFlag != 0)
+    holds = try reader.root(At.holds, .superblock)
+    settings.trashExpirySeconds = reader.u32(At.trashExpiry)
     try validate()
   }
 
   /// Roots that version 1 does not build are reserved: zero, like all bytes without a name.
   private static func checkReserved(_ reader: FieldReader) throws(FormatError) {
     let reserved = [
-      At.version + 1..<At.checksum, At.hostLength + 1..<At.name,
+      At.version + 1..<At.checksum, At.hostLength + 1..<At.trashExpiry,
+      At.trashExpiry + 4..<At.name,
       At.reservedRoots..<At.segmentTable, At.segmentTableLevel + 1..<At.streams,
       At.end..<FormatConstants.superblockBytes,
     ]

@@ -29,6 +29,9 @@ public struct Superblock: Hashable, Sendable {
   public var doomed: TreeRoot
   public var versionTree: TreeRoot
   public var bookmarks: TreeRoot
+  /// The list of holds.
+  public var holds: TreeRoot = .none
+  public var settings = PoolSettings()
   public var segmentTable: SystemTreeRoot
   public var streams: [JournalStream]
   /// Where this device's system area lies, at most 8.

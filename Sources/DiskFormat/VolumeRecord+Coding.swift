@@ -27,10 +27,13 @@ private enum At {
   static let name = 168
   static let origin = 296
   static let lineage = 304
-  static let reserved = 320
+  static let trashedAt = 320
+  static let expiresAt = 328
+  static let end = 336
 }
 
 private let readOnlyFlag: UInt8 = 1
+private let trashFlag: UInt8 = 2
 private let receivingFlag: UInt8 = 4
 private let nameCapacity = 128
 
@@ -66,6 +69,9 @@ extension VolumeRecord {
     try FormatError.require(keyID == 0, .volumeRecord, "keyID")
     try root.validate(.volumeRecord)
     guard properties == .none else { throw .reservedNotZero(.volumeRecord) }
+    try FormatError.require(isInTrash == (trashedAt != 0), .volumeRecord, "trashedAt")
+    try FormatError.require(isInTrash || expiresAt == 0, .volumeRecord, "expiresAt")
+    try FormatError.require(!isInTrash || !isReceiving, .volumeRecord, "isInTrash")
   }
 
   /// Writes the volume into slot `slot` (0-8) of a catalogue leaf.
@@ -113,7 +119,10 @@ extension VolumeRecord {
     writer.u64(value.sizeBytes, At.sizeBytes)
     writer.u32(value.logicalBlockBytes, At.logicalBlockBytes)
     writer.u8(
-      (value.isReadOnly ? readOnlyFlag : 0) | (value.isReceiving ? receivingFlag : 0), At.flags)
+      (value.isReadOnly ? readOnlyFlag : 0) | (value.isInTrash ? trashFlag : 0)
+        | (value.isReceiving ? receivingFlag : 0), At.flags)
+    writer.u64(value.trashedAt, At.trashedAt)
+    writer.u64(value.expiresAt, At.expiresAt)
     writer.u8(UInt8(value.name.utf8.count), At.nameLength)
     writer.u8(value.copies, At.copies)
     if case .wait(let seconds) = value.fullPolicy {
@@ -136,8 +145,8 @@ extension VolumeRecord {
 
   init(decoding reader: FieldReader) throws(FormatError) {
     let flags = reader.u8(At.flags)
-    guard reader.isZero(At.reserved..<reader.count),
-      flags & ~(readOnlyFlag | receivingFlag) == 0
+    guard reader.isZero(At.end..<reader.count),
+      flags & ~(readOnlyFlag | trashFlag | receivingFlag) == 0
     else {
       throw .reservedNotZero(.volumeRecord)
     }
@@ -151,6 +160,9 @@ extension VolumeRecord {
       createdAt: reader.u64(At.createdAt), fullPolicy: try Self.fullPolicy(reader))
     family = reader.u64(At.family)
     isReadOnly = flags & readOnlyFlag != 0
+    isInTrash = flags & trashFlag != 0
+    trashedAt = reader.u64(At.trashedAt)
+    expiresAt = reader.u64(At.expiresAt)
     isReceiving = flags & receivingFlag != 0
     lineage = reader.uuid(At.lineage)
     versionNode = reader.u64(At.versionNode)

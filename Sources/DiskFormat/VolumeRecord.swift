@@ -57,6 +57,12 @@ public struct VolumeRecord: Hashable, Sendable {
   public var keyID: UInt64
   /// Typed properties; none in version 1.
   public var properties: TreeRoot
+  /// Deleted, and kept for a while: its name is free.
+  public var isInTrash = false
+  /// In seconds since 1970; 0 unless it is in the trash.
+  public var trashedAt: UInt64 = 0
+  /// In seconds since 1970; 0 for never, and unless it is in the trash.
+  public var expiresAt: UInt64 = 0
 
   /// A new, empty, writable volume.
   public init(

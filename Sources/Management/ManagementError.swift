@@ -59,6 +59,11 @@ extension ManagementError {
     case bookmarkNotFound = "bookmark-not-found"
     case bookmarkExists = "bookmark-exists"
     case bookmarkNotOnLine = "bookmark-not-on-line"
+    case held
+    case holdExists = "hold-exists"
+    case holdNotFound = "hold-not-found"
+    case trashItemNotFound = "trash-item-not-found"
+    case wouldLoseData = "would-lose-data"
     case noSpace = "no-space"
     case limitReached = "limit-reached"
     case imagePinned = "image-pinned"
@@ -100,12 +105,13 @@ extension ManagementError.Code {
       .addressInvalid, .socketPathTooLong:
       400
     case .permissionDenied, .ringNotPermitted: 403
-    case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound,
-      .bookmarkNotFound:
+    case .routeNotFound, .poolNotFound, .volumeNotFound, .snapshotNotFound, .bookmarkNotFound,
+      .holdNotFound, .trashItemNotFound:
       404
     case .methodNotAllowed: 405
     case .poolExists, .poolInUse, .poolReadOnly, .volumeExists, .volumeInUse, .snapshotExists,
-      .addressInUse, .volumesNotRelated, .bookmarkExists, .bookmarkNotOnLine,
+      .addressInUse, .volumesNotRelated, .bookmarkExists, .bookmarkNotOnLine, .wouldLoseData, .held,
+      .holdExists,
       .volumeReceiving, .volumeChanged, .baseNotFound, .deviceMissing, .deviceForeign,
       .deviceHasData, .deviceUnsuitable, .directIONotPossible,
       .limitReached, .imagePinned, .imagePinLost:
@@ -150,6 +156,11 @@ extension ManagementError.Code {
     case .bookmarkNotFound: "No such bookmark"
     case .bookmarkExists: "Bookmark exists already"
     case .bookmarkNotOnLine: "Bookmark is not on the volume's line"
+    case .held: "Held"
+    case .holdExists: "Hold exists already"
+    case .holdNotFound: "No such hold"
+    case .trashItemNotFound: "Not in the trash"
+    case .wouldLoseData: "Data would be lost"
     case .noSpace: "No space"
     case .limitReached: "Limit reached"
     case .imagePinned: "Pool is being checked"

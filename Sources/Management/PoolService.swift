@@ -17,9 +17,29 @@ public protocol PoolService: Sendable {
     _ specification: VolumeSpecification
   ) async throws(ManagementError) -> VolumeDescription
 
-  /// Answers at once; the space comes back in the background. Hosts that use the volume get errors
-  /// from then on. Throws `volumeNotFound`, `poolReadOnly`.
-  func deleteVolume(named name: VolumeName) async throws(ManagementError)
+  /// Answers at once. Hosts that use the volume get errors from then on. It goes into the trash,
+  /// with its snapshots, if the pool has one and not `permanently`; else its space comes back in
+  /// the background. Throws `volumeNotFound`, `volumeInUse`, `held`, `poolReadOnly`.
+  func deleteVolume(named name: VolumeName, permanently: Bool) async throws(ManagementError)
+
+  /// Another size, also while hosts use the volume; they see it when they connect again. Throws
+  /// `volumeNotFound`, `invalidSize`, `wouldLoseData` (smaller, without `shrink`), `noSpace`,
+  /// `poolReadOnly`.
+  func resizeVolume(
+    named name: VolumeName, to sizeBytes: UInt64, shrink: Bool
+  ) async throws(ManagementError) -> VolumeDescription
+
+  /// Another name; hosts that use the volume go on. Throws `volumeNotFound`, `volumeExists`,
+  /// `poolReadOnly`.
+  func renameVolume(
+    named name: VolumeName, to newName: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription
+
+  /// Another name among the snapshots of the same volume. Throws `snapshotNotFound`,
+  /// `snapshotExists`, `invalidArgument`, `poolReadOnly`.
+  func renameSnapshot(
+    _ name: SnapshotName, to newName: SnapshotName
+  ) async throws(ManagementError) -> VolumeDescription
 
   /// Of all volumes, oldest first.
   func listSnapshots() async throws(ManagementError) -> [VolumeDescription]
@@ -30,9 +50,25 @@ public protocol PoolService: Sendable {
     _ names: [SnapshotName]
   ) async throws(ManagementError) -> [VolumeDescription]
 
-  /// Answers at once; what only the snapshot held comes back in the background. Throws
-  /// `snapshotNotFound`, `poolReadOnly`.
-  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError)
+  /// Answers at once. It goes into the trash if the pool has one and not `permanently`; else what
+  /// only the snapshot held comes back in the background. Throws `snapshotNotFound`, `held`,
+  /// `poolReadOnly`.
+  func deleteSnapshot(_ name: SnapshotName, permanently: Bool) async throws(ManagementError)
+
+  /// In the order in which things were thrown away.
+  func listTrash() async throws(ManagementError) -> [TrashItem]
+
+  /// What it was, under its old name or another. Throws `trashItemNotFound`, `volumeExists`,
+  /// `snapshotExists`, `invalidArgument`, `poolReadOnly`.
+  func restoreFromTrash(
+    _ name: HoldableName, _ specification: RestoreSpecification
+  ) async throws(ManagementError) -> VolumeDescription
+
+  /// Deletes the items of this name for good, or all. Throws `trashItemNotFound`, `poolReadOnly`.
+  func emptyTrash(_ name: HoldableName?) async throws(ManagementError)
+
+  /// Throws `poolReadOnly`.
+  func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus
 
   /// A writable volume with the snapshot's content. Throws `snapshotNotFound`, `volumeExists`,
   /// `noSpace`, `poolReadOnly`.
@@ -91,6 +127,16 @@ public protocol PoolService: Sendable {
   func receive(
     _ order: ReceiveOrder, from source: any ByteSource
   ) async throws(ManagementError) -> VolumeDescription
+
+  /// All holds, in the order in which they were placed.
+  func listHolds() async throws(ManagementError) -> [HoldDescription]
+
+  /// Refuses the deletion of a volume or snapshot until the hold is released. Throws
+  /// `volumeNotFound`, `snapshotNotFound`, `holdExists`, `limitReached`, `noSpace`, `poolReadOnly`.
+  func placeHold(_ hold: HoldSpecification) async throws(ManagementError)
+
+  /// Throws `volumeNotFound`, `snapshotNotFound`, `holdNotFound`, `poolReadOnly`.
+  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError)
 
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)

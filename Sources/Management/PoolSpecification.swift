@@ -8,6 +8,8 @@ public struct PoolSpecification: Hashable, Sendable {
   /// A multiple of 64 KiB up to 64 MiB; nil: the pool chooses.
   public let allocationRunBytes: UInt64?
   public let cacheMode: CacheMode
+  /// How long what is deleted stays in the trash; 0: it does not go there.
+  public let trashExpirySeconds: UInt32
   /// Take devices although they carry a known signature.
   public let overwriteForeignData: Bool
 
@@ -19,7 +21,7 @@ public struct PoolSpecification: Hashable, Sendable {
   public init(
     name: PoolName, devices: [DeviceArgument], segmentSizeBytes: UInt64? = nil,
     allocationRunBytes: UInt64? = nil, cacheMode: CacheMode = .direct,
-    overwriteForeignData: Bool = false
+    overwriteForeignData: Bool = false, trashExpirySeconds: UInt32 = 0
   ) throws(ManagementError) {
     try Self.check(devices: devices, of: name)
     if let bytes = segmentSizeBytes,
@@ -44,6 +46,7 @@ public struct PoolSpecification: Hashable, Sendable {
     self.allocationRunBytes = allocationRunBytes
     self.cacheMode = cacheMode
     self.overwriteForeignData = overwriteForeignData
+    self.trashExpirySeconds = trashExpirySeconds
   }
 
   private static func check(

@@ -24,6 +24,12 @@ public struct PoolStatus: Codable, Hashable, Sendable {
   public var metadataBytes: UInt64
   /// The part of `usedBytes` that nothing names any more and that a checkpoint will free.
   public var reclaimableBytes: UInt64
+  /// Items in the trash, and the extents that their maps name × 64 KiB, shared ones included: a
+  /// part of `usedBytes` that is given back before a host is told that there is no space.
+  public var trashCount: Int
+  public var trashBytes: UInt64
+  /// How long what is deleted stays in the trash; 0: it does not go there.
+  public var trashExpirySeconds: UInt32
   public var volumeCount: Int
   public var segmentSizeBytes: UInt64
   public var allocationRunBytes: UInt64
@@ -36,7 +42,8 @@ public struct PoolStatus: Codable, Hashable, Sendable {
     name: String, uuid: StorageUUID, state: State, stateReason: String? = nil, sizeBytes: UInt64,
     usedBytes: UInt64, metadataBytes: UInt64, reclaimableBytes: UInt64, volumeCount: Int,
     segmentSizeBytes: UInt64, allocationRunBytes: UInt64, cacheMode: CacheMode,
-    checkpointSequence: UInt64, devices: [DeviceStatus]
+    checkpointSequence: UInt64, devices: [DeviceStatus], trashCount: Int = 0,
+    trashBytes: UInt64 = 0, trashExpirySeconds: UInt32 = 0
   ) {
     precondition(usedBytes <= sizeBytes)
     self.name = name
@@ -48,6 +55,9 @@ public struct PoolStatus: Codable, Hashable, Sendable {
     self.freeBytes = sizeBytes - usedBytes
     self.metadataBytes = metadataBytes
     self.reclaimableBytes = reclaimableBytes
+    self.trashCount = trashCount
+    self.trashBytes = trashBytes
+    self.trashExpirySeconds = trashExpirySeconds
     self.volumeCount = volumeCount
     self.segmentSizeBytes = segmentSizeBytes
     self.allocationRunBytes = allocationRunBytes

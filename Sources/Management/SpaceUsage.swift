@@ -56,17 +56,21 @@ public struct SpaceUsage: Codable, Hashable, Sendable {
     public var referencedBytes: UInt64
     /// Data that nothing else names: what deleting it alone would free, tables not counted.
     public var exclusiveBytes: UInt64
+    /// True for one in the trash, else nil.
+    public var inTrash: Bool?
 
     /// Data that others hold too.
     public var sharedBytes: UInt64 { referencedBytes - min(exclusiveBytes, referencedBytes) }
 
     public init(
-      name: String, sizeBytes: UInt64, referencedBytes: UInt64, exclusiveBytes: UInt64
+      name: String, sizeBytes: UInt64, referencedBytes: UInt64, exclusiveBytes: UInt64,
+      inTrash: Bool? = nil
     ) {
       self.name = name
       self.sizeBytes = sizeBytes
       self.referencedBytes = referencedBytes
       self.exclusiveBytes = exclusiveBytes
+      self.inTrash = inTrash
     }
   }
 

@@ -44,8 +44,31 @@ public struct ManagementClient: PoolService {
     try await value(.POST, "/v1/volumes", body: ManagementJSON.encode(specification))
   }
 
-  public func deleteVolume(named name: VolumeName) async throws(ManagementError) {
-    _ = try await exchange(.DELETE, "/v1/volumes/\(name)")
+  public func deleteVolume(
+    named name: VolumeName, permanently: Bool
+  ) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/volumes/\(name)\(permanently ? "/permanently" : "")")
+  }
+
+  public func resizeVolume(
+    named name: VolumeName, to sizeBytes: UInt64, shrink: Bool
+  ) async throws(ManagementError) -> VolumeDescription {
+    let change = VolumeChange(sizeBytes: sizeBytes, shrink: shrink)
+    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+  }
+
+  public func renameVolume(
+    named name: VolumeName, to newName: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    let change = VolumeChange(name: newName)
+    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+  }
+
+  public func renameSnapshot(
+    _ name: SnapshotName, to newName: SnapshotName
+  ) async throws(ManagementError) -> VolumeDescription {
+    let change = SnapshotChange(name: newName)
+    return try await value(.PATCH, "/v1/snapshots/\(name)", body: ManagementJSON.encode(change))
   }
 
   public func listSnapshots() async throws(ManagementError) -> [VolumeDescription] {
@@ -62,8 +85,30 @@ public struct ManagementClient: PoolService {
     return list.snapshots
   }
 
-  public func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
-    _ = try await exchange(.DELETE, "/v1/snapshots/\(name)")
+  public func deleteSnapshot(
+    _ name: SnapshotName, permanently: Bool
+  ) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/snapshots/\(name)\(permanently ? "/permanently" : "")")
+  }
+
+  public func listTrash() async throws(ManagementError) -> [TrashItem] {
+    let list: TrashList = try await value(.GET, "/v1/trash")
+    return list.items
+  }
+
+  public func restoreFromTrash(
+    _ name: HoldableName, _ specification: RestoreSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await value(
+      .POST, "/v1/trash/\(name)/restore", body: ManagementJSON.encode(specification))
+  }
+
+  public func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/trash" + (name.map { "/\($0)" } ?? ""))
+  }
+
+  public func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus {
+    try await value(.PATCH, "/v1/pool", body: ManagementJSON.encode(change))
   }
 
   public func cloneSnapshot(
@@ -97,6 +142,21 @@ public struct ManagementClient: PoolService {
     _ specification: ChangeSpecification
   ) async throws(ManagementError) -> ChangeList {
     try await value(.POST, "/v1/changes", body: ManagementJSON.encode(specification))
+  }
+
+  public func listHolds() async throws(ManagementError) -> [HoldDescription] {
+    let list: HoldList = try await value(.GET, "/v1/holds")
+    return list.holds
+  }
+
+  public func placeHold(_ hold: HoldSpecification) async throws(ManagementError) {
+    _ = try await exchange(.POST, "/v1/holds", body: ManagementJSON.encode(hold))
+  }
+
+  public func releaseHold(
+    _ tag: HoldTag, on name: HoldableName
+  ) async throws(ManagementError) {
+    _ = try await exchange(.DELETE, "/v1/holds/\(name)/\(tag)")
   }
 
   public func checkpoint() async throws(ManagementError) {

@@ -85,6 +85,10 @@ extension ManagementRoute.Input {
     return id
   }
 
+  func holdableName() throws(ManagementError) -> HoldableName {
+    try HoldableName(pathParameters["name"] ?? "")
+  }
+
   func value<Value: Decodable>(_ type: Value.Type) throws(ManagementError) -> Value {
     try ManagementJSON.decode(type, from: body)
   }

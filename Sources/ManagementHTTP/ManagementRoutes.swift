@@ -3,7 +3,7 @@ import Management
 /// The control API, version 1.
 public enum ManagementRoutes {
   public static let all: [ManagementRoute] =
-    server + pool + space + volumes + snapshots + bookmarks + changes
+    server + pool + space + volumes + snapshots + bookmarks + changes + holds + trash
 
   private static let server = [
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
@@ -16,6 +16,10 @@ public enum ManagementRoutes {
     ManagementRoute(.get, "/v1/pool", summary: "What the pool is, holds and has done.") {
       (_, service) throws(ManagementError) in
       try .json(try await service.status())
+    },
+    ManagementRoute(.patch, "/v1/pool", summary: "Change the pool's settings.") {
+      (input, service) throws(ManagementError) in
+      try .json(try await service.change(try input.value(PoolChange.self)))
     },
     ManagementRoute(.post, "/v1/pool/checkpoint", summary: "Make a checkpoint.") {
       (_, service) throws(ManagementError) in
@@ -70,9 +74,27 @@ public enum ManagementRoutes {
       (input, service) throws(ManagementError) in
       try .json(try await service.volume(named: try input.volumeName()))
     },
+    ManagementRoute(
+      .patch, "/v1/volumes/{name}", summary: "Give a volume another size or name."
+    ) { (input, service) throws(ManagementError) in
+      let name = try input.volumeName()
+      let change = try input.value(VolumeChange.self)
+      if let newName = change.name {
+        return try .json(try await service.renameVolume(named: name, to: newName))
+      }
+      let changed = try await service.resizeVolume(
+        named: name, to: change.sizeBytes ?? 0, shrink: change.shrink ?? false)
+      return try .json(changed)
+    },
     ManagementRoute(.delete, "/v1/volumes/{name}", summary: "Delete a volume.") {
       (input, service) throws(ManagementError) in
-      try await service.deleteVolume(named: try input.volumeName())
+      try await service.deleteVolume(named: try input.volumeName(), permanently: false)
+      return .noContent
+    },
+    ManagementRoute(
+      .delete, "/v1/volumes/{name}/permanently", summary: "Delete a volume, past the trash."
+    ) { (input, service) throws(ManagementError) in
+      try await service.deleteVolume(named: try input.volumeName(), permanently: true)
       return .noContent
     },
   ]
@@ -89,9 +111,21 @@ public enum ManagementRoutes {
       let made = try await service.createSnapshots(specification.snapshots)
       return try .json(SnapshotList(snapshots: made), status: 201)
     },
+    ManagementRoute(.patch, "/v1/snapshots/{name}", summary: "Give a snapshot another name.") {
+      (input, service) throws(ManagementError) in
+      let change = try input.value(SnapshotChange.self)
+      return try .json(
+        try await service.renameSnapshot(try input.snapshotName(), to: change.name))
+    },
     ManagementRoute(.delete, "/v1/snapshots/{name}", summary: "Delete a snapshot.") {
       (input, service) throws(ManagementError) in
-      try await service.deleteSnapshot(try input.snapshotName())
+      try await service.deleteSnapshot(try input.snapshotName(), permanently: false)
+      return .noContent
+    },
+    ManagementRoute(
+      .delete, "/v1/snapshots/{name}/permanently", summary: "Delete a snapshot, past the trash."
+    ) { (input, service) throws(ManagementError) in
+      try await service.deleteSnapshot(try input.snapshotName(), permanently: true)
       return .noContent
     },
     ManagementRoute(
@@ -136,5 +170,48 @@ public enum ManagementRoutes {
     ) { (input, service) throws(ManagementError) in
       try .json(try await service.changes(try input.value(ChangeSpecification.self)))
     }
+  ]
+
+  private static let holds = [
+    ManagementRoute(.get, "/v1/holds", summary: "All holds, oldest first.") {
+      (_, service) throws(ManagementError) in
+      try .json(HoldList(holds: try await service.listHolds()))
+    },
+    ManagementRoute(
+      .post, "/v1/holds", summary: "Refuse the deletion of a volume or snapshot."
+    ) { (input, service) throws(ManagementError) in
+      try await service.placeHold(try input.value(HoldSpecification.self))
+      return .noContent
+    },
+    ManagementRoute(.delete, "/v1/holds/{name}/{tag}", summary: "Release a hold.") {
+      (input, service) throws(ManagementError) in
+      try await service.releaseHold(
+        try HoldTag(input.pathParameters["tag"] ?? ""), on: try input.holdableName())
+      return .noContent
+    },
+  ]
+
+  private static let trash = [
+    ManagementRoute(.get, "/v1/trash", summary: "What was deleted and can be restored.") {
+      (_, service) throws(ManagementError) in
+      try .json(TrashList(items: try await service.listTrash()))
+    },
+    ManagementRoute(.post, "/v1/trash/{name}/restore", summary: "Restore what was deleted.") {
+      (input, service) throws(ManagementError) in
+      let specification = try input.value(RestoreSpecification.self)
+      return try .json(
+        try await service.restoreFromTrash(try input.holdableName(), specification))
+    },
+    ManagementRoute(.delete, "/v1/trash", summary: "Empty the trash.") {
+      (_, service) throws(ManagementError) in
+      try await service.emptyTrash(nil)
+      return .noContent
+    },
+    ManagementRoute(
+      .delete, "/v1/trash/{name}", summary: "Delete what has this name for good."
+    ) { (input, service) throws(ManagementError) in
+      try await service.emptyTrash(try input.holdableName())
+      return .noContent
+    },
   ]
 }

@@ -12,8 +12,12 @@ enum NBDError: UInt32, Error, Hashable, Sendable {
   /// How each failure of the engine reads on the wire. `readOnly` is EPERM also where a failed
   /// barrier made the pool read-only: the protocol has no nearer word, and clients treat both as
   /// final.
-  init(_ error: ExportError) {
+  ///
+  /// What a client asks for beyond the end that it was told is refused before; the end may have
+  /// come nearer since (a volume made smaller), and the same errors say so.
+  init(_ error: ExportError, of command: NBDCommand) {
     switch error {
+    case .outOfRange: self = .beyondEnd(command)
     case .noSpace: self = .noSpace
     case .inputOutput: self = .inputOutput
     case .invalidRequest: self = .invalid
@@ -22,5 +26,10 @@ enum NBDError: UInt32, Error, Hashable, Sendable {
     case .volumeGone: self = .inputOutput
     case .shuttingDown: self = .shutdown
     }
+  }
+
+  /// A request beyond the end of its export (proto.md, "Request types").
+  static func beyondEnd(_ command: NBDCommand) -> NBDError {
+    command == .write || command == .writeZeroes ? .noSpace : .invalid
   }
 }

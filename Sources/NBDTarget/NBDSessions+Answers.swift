@@ -18,7 +18,7 @@ extension NBDSessions {
     windows[w].state = .answered
     requests[r].unanswered &-= 1
     sessions[i].windowsInEngine &-= 1
-    let error = answer.error.map { NBDError($0) }
+    let error = answer.error.map { NBDError($0, of: requests[r].command) }
     windows[w].error = error
 
     let isGone = sessions[i].phase == .closing || sessions[i].phase == .lingering

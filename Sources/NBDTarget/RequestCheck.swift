@@ -76,7 +76,7 @@ enum RequestCheck: Hashable, Sendable {
     }
     let length = UInt64(header.length)
     guard header.offset <= terms.sizeBytes, length <= terms.sizeBytes - header.offset else {
-      return command == .write || command == .writeZeroes ? .noSpace : .invalid
+      return .beyondEnd(command)
     }
     let blockMask = terms.logicalBlockBytes - 1
     guard (header.offset | length) & blockMask == 0 else { return .invalid }

@@ -9,7 +9,7 @@ extension Pool {
   ///
   /// A fresh extent that the change brings is named by it, or was before.
   public func applyMap(
-    _ volume: VolumeSlot, _ extent: VirtualExtent, _ change: EntryChange
+    _ volume: VolumeSlot, _ extent: VirtualExtent, _ change: EntryChange, more: Bool = false
   ) -> AppliedRecord? {
     let state = volumes.states[volume.index]
     guard case .entry(let old) = lookup(volume, extent) else {
@@ -25,10 +25,10 @@ extension Pool {
     guard new != old else { return nil }
     setMapEntry(volume.index, extent, from: old, to: new)
     lastRecord = records.nextNumber
-    return records.append(map: state.id, extent, new)
+    return records.append(map: state.id, extent, new, more: more)
   }
 
-  private func setMapEntry(
+  func setMapEntry(
     _ volume: Int, _ extent: VirtualExtent, from old: MapEntry, to new: MapEntry
   ) {
     let leaf = mutableLeaf(volume, extent)
@@ -61,20 +61,24 @@ extension Pool {
   }
 
   public func prepareDelete(_ slot: VolumeSlot) throws(PoolError) {
+    try checkDeletable(slot)
+    try prepareCatalogueChange(.essential)
+  }
+
+  /// Why the volume may not be deleted at all.
+  public func checkDeletable(_ slot: VolumeSlot) throws(PoolError) {
     let id = volumes.states[slot.index].id
     let snapshots = volumes.states[slot.index].isSnapshot ? [] : volumes.snapshots(of: id)
     guard snapshots.isEmpty else {
       throw .hasSnapshots(volumes.shownName(slot.index), snapshots.map(volumes.shownName))
     }
     if isReceiveBase(slot) { throw .isBeingReceived(volumes.shownName(slot.index)) }
-    try prepareCatalogueChange(.essential)
+    try checkNotHeld(slot.index)
   }
 
   /// The volume is gone; its map is doomed and is dropped by `applyDrop` steps.
   public func applyDelete(_ slot: VolumeSlot) -> AppliedRecord {
-    volumes.states[slot.index].streams.giveBackAll { first, count in
-      giveBack(run: (first, count))
-    }
+    giveBackStreams(of: slot)
     return applyNew(.deleteVolume(volumes.states[slot.index].id))
   }
 
@@ -87,8 +91,11 @@ extension Pool {
       }
   }
 
-  func prepareCatalogueChange(_ tier: SpaceTier, nodes: Int = 4) throws(PoolError) {
-    guard isWithinBounds(addingNodes: 0) || tier == .essential else {
+  func prepareCatalogueChange(
+    _ tier: SpaceTier, nodes: Int = 4, touchingSegments segments: Int = 4
+  ) throws(PoolError) {
+    let isWithin = isWithinBounds(addingNodes: nodes - 4, touchingSegments: segments)
+    guard isWithin || tier == .essential else {
       throw .mustWaitForCheckpoint
     }
     guard hasNodeSpace(tier, for: nodes) else { throw .noSpace(.nodeSpace) }
@@ -135,6 +142,9 @@ extension Pool {
     case .unshare(let volume, let branchPoint): applyUnshare(volume, branchPoint)
     case .createBookmark(let bookmark): applyBookmark(bookmark, number: number)
     case .deleteBookmark(let id): applyBookmarkDeletion(id)
+    case .resize(let step): applyResizeStep(step, number: number)
+    case .hold(let change): applyHoldChange(change)
+    case .settings(let settings): trashExpirySeconds = settings.trashExpirySeconds
     }
   }
 

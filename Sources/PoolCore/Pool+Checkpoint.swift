@@ -59,6 +59,7 @@ extension Pool {
       + (isDoomedDirty ? doomedTree.nodesToWrite(ofListWithLeaves: doomedLeafCount) : 0)
       + (versions.isDirty ? versionTree.nodesToWrite(ofListWithLeaves: versions.leafCount) : 0)
       + (areBookmarksDirty ? bookmarkTree.nodesToWrite(ofListWithLeaves: bookmarkLeafCount) : 0)
+      + (areHoldsDirty ? holdTree.nodesToWrite(ofListWithLeaves: holdLeafCount) : 0)
   }
 
   private var doomedLeafCount: Int {
@@ -117,6 +118,11 @@ extension Pool {
       bookmarkLeaves = bookmarkTree.fitList(leaves: bookmarkLeafCount)
       areBookmarksDirty = false
     }
+    var holdLeaves: Set<UInt64> = []
+    if areHoldsDirty {
+      holdLeaves = holdTree.fitList(leaves: holdLeafCount)
+      areHoldsDirty = false
+    }
     dataSpace.beginFreezing()
     nodeSpace.beginFreezing()
     segments.beginFreezing()
@@ -124,7 +130,8 @@ extension Pool {
     for leaf in leaves { copies[leaf] = volumes.records(inLeaf: leaf) }
     checkpoint = CheckpointProgress(
       record: lastRecord, sequence: checkpointSequence + 1, shareEpoch: shareEpoch,
-      nextVolumeID: volumes.nextID, reservedBlocks: reserved,
+      nextVolumeID: volumes.nextID,
+      settings: PoolSettings(trashExpirySeconds: trashExpirySeconds), reservedBlocks: reserved,
       frozen: cache.freeze(generation: generation), volumes: copies,
       catalogueWriter: ResidentTreeWriter(changedLeaves: leaves), doomed: doomed,
       doomedWriter: ResidentTreeWriter(changedLeaves: doomedLeaves),
@@ -132,6 +139,8 @@ extension Pool {
       versionWriter: ResidentTreeWriter(changedLeaves: versionLeaves),
       bookmarks: bookmarkLeaves.isEmpty ? [] : bookmarks,
       bookmarkWriter: ResidentTreeWriter(changedLeaves: bookmarkLeaves),
+      holds: holdLeaves.isEmpty ? [] : holds,
+      holdWriter: ResidentTreeWriter(changedLeaves: holdLeaves),
       folded: dataSpace.frozenSegments)
     generation += 1
   }
@@ -170,6 +179,11 @@ extension Pool {
         if let step = unsafe gather(staging, { nextBookmarkNode(&progress, $0, at: $1) }) {
           return progress.note(step)
         }
+        progress.phase = .holds
+      case .holds:
+        if let step = unsafe gather(staging, { nextHoldNode(&progress, $0, at: $1) }) {
+          return progress.note(step)
+        }
         progress.phase = .countPages
       case .countPages:
         if progress.nextFolded < progress.folded.count,
@@ -199,7 +213,7 @@ extension Pool {
     }
   }
 
-  private enum Written {
+  enum Written {
     /// The node is in the image and has this checksum.
     case node
     /// There was nothing to write; the address is not used.
@@ -288,60 +302,13 @@ extension Pool {
     return write(&catalogue, level, key, target, address, progress)
   }
 
-  private func nextDoomedNode(
-    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
-  ) -> Written {
-    guard let (level, key) = progress.doomedWriter.next(in: doomedTree) else { return .end }
-    return writeList(&doomedTree, level, key, progress.doomed, target, address, progress) {
-      (entry, index) in
-      var entry = entry
-      entry.root.pointer = cache.resolved(entry.root.pointer)
-      entry.encode(into: target, index: index)
-    }
-  }
-
-  private func nextVersionNode(
-    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
-  ) -> Written {
-    guard let (level, key) = progress.versionWriter.next(in: versionTree) else { return .end }
-    return writeList(&versionTree, level, key, progress.versions, target, address, progress) {
-      $0.encode(into: target, index: $1)
-    }
-  }
-
-  private func nextBookmarkNode(
-    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
-  ) -> Written {
-    guard let (level, key) = progress.bookmarkWriter.next(in: bookmarkTree) else { return .end }
-    return writeList(&bookmarkTree, level, key, progress.bookmarks, target, address, progress) {
-      $0.encode(into: target, index: $1)
-    }
-  }
-
-  /// A node of a tree that is a list; `encode` puts an entry into its place in a leaf.
-  private func writeList<Entry>(
-    _ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64, _ entries: [Entry],
-    _ target: NodeImage, _ address: PoolAddress, _ progress: CheckpointProgress,
-    encode: (Entry, Int) -> Void
-  ) -> Written {
-    if level == 0 {
-      let first = Int(key) * tree.leafCapacity
-      guard first < entries.count else { return removed(&tree, 0, key) }
-      target.clear()
-      for index in first..<min(entries.count, first + tree.leafCapacity) {
-        encode(entries[index], index - first)
-      }
-    }
-    return write(&tree, level, key, target, address, progress)
-  }
-
-  private func removed(_ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64) -> Written {
+  func removed(_ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64) -> Written {
     if let old = tree.pointer(level: level, key: key) { nodeSpace.addToImage(old.address, -1) }
     tree.setPointer(nil, level: level, key: key)
     return .nothing
   }
 
-  private func write(
+  func write(
     _ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64, _ target: NodeImage,
     _ address: PoolAddress, _ progress: CheckpointProgress
   ) -> Written {
@@ -508,6 +475,8 @@ extension Pool {
     superblock.doomed = doomedTree.root
     superblock.versionTree = versionTree.root
     superblock.bookmarks = bookmarkTree.root
+    superblock.holds = holdTree.root
+    superblock.settings = progress.settings
     let rootLevel = SegmentTableWriter.rootLevel(segmentCount: segments.count)
     superblock.segmentTable = SystemTreeRoot(
       pointer: segmentPages[Int(rootLevel)][0], level: rootLevel)

@@ -42,7 +42,7 @@ extension Pool {
       }
       if level == 0 { return .entry(cache.image(slot).entry(Int(path.indices[0]))) }
       pointer = cache.image(slot).pointer(Int(path.indices[Int(level)]))
-      if pointer.isNone { return .entry(.none) }
+      if pointer.isNone { return .entry(.emptied(at: pointer.birth)) }
       level -= 1
     }
   }
@@ -150,14 +150,15 @@ extension Pool {
   /// that may not is copied: if something else still names it, everything that it names gains one;
   /// if not, the copy takes over what it named. One that was not changed since the newest bookmark
   /// has its birth raised.
-  private func makeMutable(
+  func makeMutable(
     _ pointer: NodePointer, level: UInt8, key: UInt64, of volume: VolumeState
   ) -> NodePointer {
     let family = volume.family
     if pointer.isNone {
-      return cache.memoryPointer(
-        cache.make(
-          generation: generation, level: level, key: key, owner: family, birth: self.shareEpoch))
+      let slot = cache.make(
+        generation: generation, level: level, key: key, owner: family, birth: self.shareEpoch)
+      if pointer.birth != .zero { keepBirth(pointer.birth, inEmptyNode: slot, level: level) }
+      return cache.memoryPointer(slot)
     }
     let source = cache.find(pointer)
     precondition(source >= 0, "a change was applied without being prepared")
@@ -179,6 +180,20 @@ extension Pool {
     if isShared { addNamesOfChildren(of: copy, level: level) }
     addName(pointer, slot: source, -1)
     return cache.memoryPointer(copy)
+  }
+
+  /// A node in the place of a subtree that was emptied: each of its places was, then.
+  private func keepBirth(_ birth: ShareEpoch, inEmptyNode slot: Int, level: UInt8) {
+    let image = cache.image(slot)
+    if level == 0 {
+      for index in 0..<FormatConstants.entriesPerLeaf {
+        image.setEntry(.emptied(at: birth), index)
+      }
+      return
+    }
+    for index in 0..<FormatConstants.pointersPerNode {
+      image.setPointer(NodePointer(address: .none, checksum: 0, birth: birth), index)
+    }
   }
 
   /// Pointers by memory number are good until the next checkpoint completes, so a copy must not

@@ -28,6 +28,7 @@ extension Pool {
       + versionTree.nodesToWrite(ofListWithLeaves: versionLeaves)
       + bookmarkTree.nodesToWrite(
         ofListWithLeaves: max(bookmarkTree.leafCount, bookmarkLeafCount) + 1)
+      + holdTree.nodesToWrite(ofListWithLeaves: max(holdTree.leafCount, holdLeafCount) + 1)
   }
 
   /// Blocks beyond the committed ones that a tier must leave: host writes stop first.

@@ -25,19 +25,10 @@ extension Pool {
     case .createVolume(let record):
       try checkCreated(record)
     case .alterVolume(let record):
-      guard let slot = volumes.slot(record.id) else { throw .badField(.record, "volume") }
-      try record.validate()
-      let holder = volumes.slot(named: record.name)
-      guard holder == nil || holder == slot else { throw .badField(.record, "name") }
-      // Version 1 has no resize: the map's height would have to follow.
-      guard record.sizeBytes == volumes.states[slot].sizeBytes else {
-        throw .badField(.record, "sizeBytes")
-      }
-      guard !record.isReceiving || record.lineage == .zero || receiveBase(of: record) != nil else {
-        throw .badField(.record, "lineage")
-      }
+      try checkAltered(record)
     case .deleteVolume(let id):
-      guard volumes.slot(id) != nil else { throw .badField(.record, "volume") }
+      guard let slot = volumes.slot(id) else { throw .badField(.record, "volume") }
+      guard volumes.record(slot).holds == 0 else { throw .badField(.record, "holds") }
     case .segmentClass(let segment, let newClass, let partner):
       try checkTransition(of: segment, to: newClass, partner: partner)
     case .drop(let step):
@@ -61,6 +52,9 @@ extension Pool {
     case .createBookmark(let bookmark): try checkBookmark(bookmark)
     case .deleteBookmark(let id):
       guard bookmark(id) != nil else { throw .badField(.record, "bookmark") }
+    case .resize(let step): return try prepareReplayedResize(step)
+    case .hold(let change): try checkHoldChange(change)
+    case .settings: break
     }
     return .ready
   }
@@ -86,6 +80,26 @@ extension Pool {
       try checkNeighbours(of: entry.lower, index, inLeaf: leaf, old)
     }
     return .ready
+  }
+
+  private func prepareReplayedResize(
+    _ step: ResizeStep
+  ) throws(FormatError) -> Preparation {
+    guard let slot = volumes.slot(step.volume), !volumes.states[slot].isSnapshot else {
+      throw .badField(.record, "volume")
+    }
+    do throws(PoolError) {
+      try checkResize(VolumeSlot(index: slot), to: step.sizeBytes)
+    } catch { throw .badField(.record, "sizeBytes") }
+    let state = volumes.states[slot]
+    let shrinks = step.sizeBytes < state.sizeBytes
+    guard step.cutExtents <= (shrinks ? state.allocatedExtents : 0) else {
+      throw .badField(.record, "cutExtents")
+    }
+    guard step.cutBlocks <= (shrinks ? state.mappedBlocks : 0) else {
+      throw .badField(.record, "cutBlocks")
+    }
+    return missingForResize(slot, to: step.sizeBytes).map(Preparation.missing) ?? .ready
   }
 
   private func checkLayer(_ layer: Layer) throws(FormatError) {
@@ -124,6 +138,8 @@ extension Pool {
       throw .badField(.record, "name")
     }
     guard record.sizeBytes > 0 else { throw .badField(.record, "sizeBytes") }
+    guard record.holds == 0 else { throw .badField(.record, "holds") }
+    guard !record.isInTrash else { throw .badField(.record, "isInTrash") }
     guard record.shareEpoch == .zero, record.versionNode == 0, record.bookmarkEpoch == .zero,
       record.origin == nil, record.root.isNone, record.lineage == .zero
     else { throw .badField(.record, "root") }
@@ -166,6 +182,8 @@ extension Pool {
       throw .badField(.record, "volume")
     }
     guard Self.isValidName(record.name) else { throw .badField(.record, "name") }
+    guard record.holds == 0 else { throw .badField(.record, "holds") }
+    guard !record.isInTrash else { throw .badField(.record, "isInTrash") }
     let state = volumes.states[source]
     guard record.family == state.family else { throw .badField(.record, "family") }
     guard record.bookmarkEpoch == .zero else { throw .badField(.record, "bookmarkEpoch") }

@@ -11,6 +11,8 @@ public struct PoolUsage: Hashable, Sendable {
   public var metadataBytes: UInt64
   /// Space that nothing names any more and that is on its way back.
   public var reclaimableBytes: UInt64
+  /// Extents that what is in the trash names, shared ones included.
+  public var trashBytes: UInt64 = 0
   public var devices: [DeviceUsage]
 
   public struct DeviceUsage: Hashable, Sendable {
@@ -43,6 +45,7 @@ extension Pool {
       usage.freeBytes += free
     }
     usage.usedBytes = usage.sizeBytes - usage.freeBytes
+    usage.trashBytes = trash.reduce(0) { $0 + $1.allocatedExtents } * extentBytes
     return usage
   }
 
@@ -74,7 +77,7 @@ extension Pool {
   ) -> Preparation {
     cache.makeRoom(Self.nodesPerChange)
     if let load = missingOnPath(volume.index, extent) { return .missing(load) }
-    let nodes = Int(volumes.states[volume.index].rootLevel) + 1
+    let nodes = Int(volumes.states[volume.index].height)
     if tier != .essential {
       let mayCopy = volumes.states[volume.index].shareEpoch != .zero
       let segments = mayCopy ? CountDeltas.segmentsOfALeafCopy(of: segments.count) : 4
@@ -279,7 +282,7 @@ extension Pool {
   }
 
   /// Makes the usable extents of a segment known; the count page may have to be loaded first.
-  private func learn(_ segment: Int) -> NodeLoad? {
+  func learn(_ segment: Int) -> NodeLoad? {
     if dataSpace.isKnown(segment) { return nil }
     let entry = segments.entries[segment]
     guard !entry.countPage.isNone else {

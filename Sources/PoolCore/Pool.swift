@@ -39,6 +39,10 @@ public final class Pool {
   public internal(set) var bookmarks: [Bookmark]
   var areBookmarksDirty = false
   var bookmarkTree: ResidentTree
+  public internal(set) var trashExpirySeconds: UInt32
+  var holds: [HoldEntry]
+  var areHoldsDirty = false
+  var holdTree: ResidentTree
   /// What no longer lives once a durable checkpoint shows it.
   var endings: [VersionEnding] = []
   /// Volumes whose share epoch may fall.
@@ -105,6 +109,9 @@ public final class Pool {
     versionTree = image.versionTree
     bookmarkTree = image.bookmarkTree
     bookmarks = image.bookmarks
+    trashExpirySeconds = superblock.settings.trashExpirySeconds
+    holds = image.holds
+    holdTree = image.holdTree
     versions = VersionTree(image.versions)
     for bookmark in image.bookmarks { versions.bookmark(bookmark.epoch, 1) }
     for record in image.volumes { versions.attach(ShareEpoch(UInt32(record.versionNode))) }

@@ -20,6 +20,8 @@ public struct PoolImage {
   public var versions: [VersionNode]
   public var bookmarkTree: ResidentTree
   public var bookmarks: [Bookmark]
+  public var holdTree: ResidentTree = PoolImage.emptyHolds
+  public var holds: [HoldEntry] = []
   /// For each device with a system area, its ranges, in 4 KiB units.
   public var systemRanges: [DeviceIndex: [SystemRange]]
   /// The identifier of each device.
@@ -58,4 +60,6 @@ public struct PoolImage {
     type: .versionTree, leafCapacity: FormatConstants.versionNodesPerLeaf)
   public static let emptyBookmarks = ResidentTree(
     type: .bookmarks, leafCapacity: FormatConstants.bookmarksPerLeaf)
+  public static let emptyHolds = ResidentTree(
+    type: .holds, leafCapacity: FormatConstants.holdsPerLeaf)
 }

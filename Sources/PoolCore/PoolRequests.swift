@@ -150,6 +150,23 @@ public enum PoolError: Error, Hashable, Sendable {
   case isBeingReceived(String)
   /// The first is no longer what the second, its snapshot, has.
   case hasChanged(String, since: String)
+  /// The volume would lose what lies between the two sizes, in bytes: this one and the one it has.
+  case wouldCutOff(String, new: UInt64, old: UInt64)
+  /// Holds refuse the deletion of the volume or snapshot.
+  case held(String, [HoldEntry])
+  /// The volume or snapshot has a hold of this tag already, or has none.
+  case holdExists(String, String)
+  case noSuchHold(String, String)
+  /// Not 1 to 63 characters of `[A-Za-z0-9._-]`.
+  case invalidTag(String)
+  /// More than `HoldEntry.maximumReasonBytes`, or a zero among them.
+  case badReason
+  /// The pool has so many holds, the most that it may.
+  case tooManyHolds(Int)
+  /// It is not in the trash, or is being deleted for good already.
+  case notInTrash(String)
+  /// The snapshot's volume, named here, is in the trash too.
+  case volumeInTrash(String)
   /// The pool has made 2³² - 2 branches.
   case shareEpochsUsedUp
   case bookmarkExists(String)

@@ -178,6 +178,12 @@ extension InspectionProblem {
     case .receiveUnfinished: "a stream was being received into it"
     case .receiveBaseMissing(let base):
       "it was being received upon snapshot \(base) of it, which is not there"
+    case .holdCount(let stored, let found):
+      "it is noted with \(stored) holds, and the list has \(found) of it"
+    case .holdTwice(let tag): "it has two holds of the tag '\(tag)'"
+    case .holdWithoutVolume(let id): "volume \(id.number) is held and is not there"
+    case .holdListGap: "the list of holds has an empty slot before an entry"
+    case .trashedWhileHeld: "it is in the trash, although it is held"
     case .rootTooLow(let level, let needed):
       "its map has level \(level), and its size needs level \(needed)"
     case .mappedBeyondEnd: "something is mapped beyond its end"
@@ -253,6 +259,7 @@ extension FormatError.Structure {
     case .doomedEntry: "entry of a deleted tree"
     case .versionNode: "branch point"
     case .bookmark: "bookmark"
+    case .hold: "hold"
     case .tailHeader: "tail"
     case .tailFrame: "record of the tail"
     }

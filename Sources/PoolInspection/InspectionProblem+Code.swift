@@ -70,6 +70,11 @@ extension InspectionProblem {
     case .bookmarkInFuture: "bookmark-in-future"
     case .bookmarkWithoutVolume: "bookmark-without-volume"
     case .bookmarkOfOther: "bookmark-of-other-snapshot"
+    case .holdCount: "hold-count"
+    case .holdTwice: "hold-twice"
+    case .holdWithoutVolume: "hold-without-volume"
+    case .holdListGap: "hold-list-gap"
+    case .trashedWhileHeld: "trashed-while-held"
     case .rootTooLow: "root-too-low"
     case .mappedBeyondEnd: "mapped-beyond-end"
     case .allocatedExtents: "allocated-total"
@@ -101,7 +106,7 @@ extension InspectionProblem {
         + " it back."
     case .countSticky:
       "No data is at risk; 'lamina pool check --repair' sets it to what names it."
-    case .allocatedExtents, .mappedBlocks, .freeUnits, .doomedListGap, .lentPlaces,
+    case .allocatedExtents, .mappedBlocks, .freeUnits, .doomedListGap, .holdListGap, .lentPlaces,
       .segmentTableTooLong:
       "No data is at risk, and nothing has to be done."
     case .countTooLow:
@@ -124,7 +129,7 @@ extension InspectionProblem {
     case .reserveLow: "Delete or discard something, or free a volume, before the pool is used."
     case .leaksNotJudged: "Check again when the damage above is mended."
     case .volumeNameTwice, .volumeNameUnusual, .volumeUUIDTwice, .guaranteesTooLarge,
-      .placesOnOneDevice, .unusedField, .memberAhead:
+      .placesOnOneDevice, .unusedField, .memberAhead, .trashedWhileHeld:
       "No data is at risk. Report it together with the output of 'lamina pool dump'."
     case .otherApplyVersion: "Use the version of lamina that wrote the pool."
     case .superblockOlderThanJournal, .noSuperblock:

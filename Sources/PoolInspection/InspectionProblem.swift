@@ -130,6 +130,16 @@ public enum InspectionProblem: Hashable, Sendable {
   case bookmarkWithoutVolume(String)
   /// The snapshot that it names is another one than it says.
   case bookmarkOfOther(String)
+  /// A volume says that it has another number of holds than the list.
+  case holdCount(stored: UInt32, found: UInt32)
+  /// Two holds of a volume have the same tag.
+  case holdTwice(String)
+  /// What is held is not there.
+  case holdWithoutVolume(VolumeID)
+  /// The list of holds has an empty slot before an entry.
+  case holdListGap
+  /// It is in the trash, although it is held.
+  case trashedWhileHeld
   /// The map's root is too low for the volume's size.
   case rootTooLow(level: UInt8, needed: UInt8)
   /// Blocks are mapped, or space is held, beyond the volume's end.
@@ -179,7 +189,6 @@ public enum InspectionProblem: Hashable, Sendable {
 
   public enum UnusedField: String, Hashable, Sendable {
     case fenceEpoch = "fence epoch"
-    case holds = "holds"
   }
 
   public var severity: InspectionFinding.Severity {
@@ -189,7 +198,8 @@ public enum InspectionProblem: Hashable, Sendable {
       .notice
     case .countTooHigh, .countSticky, .allocatedExtents, .mappedBlocks, .lentPlaces, .doomedListGap,
       .volumeNameTwice, .volumeUUIDTwice, .volumeNameUnusual, .placesOnOneDevice, .unusedField,
-      .guaranteesTooLarge, .memberAhead, .segmentTableTooLong:
+      .guaranteesTooLarge, .memberAhead, .segmentTableTooLong, .holdListGap,
+      .trashedWhileHeld:
       .mismatch
     default: .damage
     }

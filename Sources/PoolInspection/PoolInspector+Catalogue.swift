@@ -32,7 +32,8 @@ extension PoolInspector {
     var identifiers: [StorageUUID: VolumeID] = [:]
     for volume in volumes {
       let here = InspectionPlace.volume(volume.id)
-      if let other = names.updateValue(volume.id, forKey: volume.uniqueName) {
+      // What is in the trash has given its name up.
+      if !volume.isInTrash, let other = names.updateValue(volume.id, forKey: volume.uniqueName) {
         find(.volumeNameTwice(other), at: here, volumes: [other, volume.id].sorted())
       }
       if let other = identifiers.updateValue(volume.id, forKey: volume.uuid) {
@@ -72,8 +73,9 @@ extension PoolInspector {
       find(.shareEpochInFuture(volume.shareEpoch), at: here, volumes: volumes)
     }
     checkBranchPoint(volume.versionNode, at: here, volumes: volumes)
-    // Holds are kept by a tree that version 1 does not have.
-    if volume.holds != 0 { find(.unusedField(.holds), at: here, volumes: volumes) }
+    if volume.isInTrash && volume.holds > 0 {
+      find(.trashedWhileHeld, at: here, volumes: volumes)
+    }
   }
 
   private func inspectMap(of volume: VolumeRecord, _ superblock: Superblock) {

@@ -33,6 +33,7 @@ public final class PoolInspector {
   /// Branch points and the ones above them.
   var branchPoints: [ShareEpoch: ShareEpoch] = [:]
   var bookmarks: [Bookmark] = []
+  var holds: [HoldEntry] = []
   /// Copies that are bad while another one is good.
   var badCopies: [BadCopy] = []
   /// Pages of the segment table, by level and key.
@@ -112,6 +113,7 @@ public final class PoolInspector {
     walkBookmarks(superblock)
     walkCatalogue(superblock)
     checkBookmarks(superblock)
+    walkHolds(superblock)
     walkDoomedList(superblock)
     compareCounts(superblock)
     checkReserves(superblock)

@@ -9,11 +9,13 @@ struct ReplayState {
     var name: String
     var family: UInt64
     var sizeBytes: UInt64
+    var logicalBlockBytes: UInt32
     var hasMap: Bool
     var origin: VolumeID?
     var uuid: StorageUUID
     var shareEpoch: ShareEpoch
     var versionNode: UInt64
+    var isInTrash = false
   }
 
   private let inspector: PoolInspector
@@ -25,6 +27,7 @@ struct ReplayState {
   private var names: [String: VolumeID] = [:]
   private var doomed: Set<RecordNumber> = []
   private var bookmarks: [RecordNumber: Bookmark] = [:]
+  private var holds: Set<HoldEntry> = []
   private var changedClasses: [UInt32: SegmentClass] = [:]
   /// Records since the last one that ends a group.
   private(set) var pendingGroup = 0
@@ -38,13 +41,14 @@ struct ReplayState {
     for volume in inspector.volumes {
       volumes[volume.id] = Volume(
         name: volume.uniqueName, family: volume.family, sizeBytes: volume.sizeBytes,
-        hasMap: !volume.root.isNone, origin: volume.origin, uuid: volume.uuid,
-        shareEpoch: volume.shareEpoch,
-        versionNode: volume.versionNode)
-      names[volume.uniqueName] = volume.id
+        logicalBlockBytes: volume.logicalBlockBytes, hasMap: !volume.root.isNone,
+        origin: volume.origin, uuid: volume.uuid, shareEpoch: volume.shareEpoch,
+        versionNode: volume.versionNode, isInTrash: volume.isInTrash)
+      if !volume.isInTrash { names[volume.uniqueName] = volume.id }
     }
     doomed = Set(inspector.doomed.map(\.id))
     for bookmark in inspector.bookmarks { bookmarks[bookmark.id] = bookmark }
+    holds = Set(inspector.holds)
   }
 
   mutating func judge(_ record: Record, number: RecordNumber, more: Bool) {
@@ -65,7 +69,9 @@ struct ReplayState {
     case .snapshot(let source, let made), .clone(let source, let made): [source, made.id]
     case .rollback(let volume, let snapshot): [volume, snapshot]
     case .createBookmark(let bookmark): [bookmark.volume]
-    case .segmentClass, .drop, .deleteBookmark: []
+    case .resize(let step): [step.volume]
+    case .hold(let change): [change.entry.volume]
+    case .segmentClass, .drop, .settings, .deleteBookmark: []
     }
   }
 
@@ -79,25 +85,33 @@ struct ReplayState {
       try require(names[volume.name] == nil, "name")
       nextVolumeID &+= 1
       volumes[volume.id] = Volume(
-        name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes, hasMap: false,
-        origin: nil, uuid: volume.uuid, shareEpoch: .zero, versionNode: 0)
+        name: volume.name, family: volume.family, sizeBytes: volume.sizeBytes,
+        logicalBlockBytes: volume.logicalBlockBytes, hasMap: false, origin: nil,
+        uuid: volume.uuid, shareEpoch: .zero, versionNode: 0)
       names[volume.name] = volume.id
       inspector.report.volumeNames[volume.id] = volume.name
     case .alterVolume(let volume):
       guard let old = volumes[volume.id] else { throw .badField(.record, "volume") }
       let name = volume.uniqueName
-      try require(names[name] == nil || names[name] == volume.id, "name")
-      names[old.name] = nil
-      names[name] = volume.id
+      if !old.isInTrash { names[old.name] = nil }
+      if volume.isInTrash {
+        try require(!holds.contains { $0.volume == volume.id }, "isInTrash")
+      } else {
+        try require(names[name] == nil, "name")
+        names[name] = volume.id
+      }
+      volumes[volume.id]?.isInTrash = volume.isInTrash
       let hasBase = volumes.values.contains {
         $0.origin == volume.id && $0.uuid == volume.lineage
       }
       try require(!volume.isReceiving || volume.lineage == .zero || hasBase, "lineage")
+      try require(volume.sizeBytes == old.sizeBytes, "sizeBytes")
+      try require(volume.origin == old.origin, "origin")
       volumes[volume.id]?.name = name
-      volumes[volume.id]?.sizeBytes = volume.sizeBytes
     case .deleteVolume(let id):
+      try require(!holds.contains { $0.volume == id }, "holds")
       guard let old = volumes.removeValue(forKey: id) else { throw .badField(.record, "volume") }
-      names[old.name] = nil
+      if !old.isInTrash { names[old.name] = nil }
       if old.hasMap { doomed.insert(number) }
       bookmarks = bookmarks.filter { $0.value.volume != id }
     case .segmentClass(let segment, let newClass, let partner):
@@ -129,6 +143,9 @@ struct ReplayState {
     case .createBookmark(let bookmark): try applyBookmark(bookmark, number)
     case .deleteBookmark(let id):
       try require(bookmarks.removeValue(forKey: id) != nil, "bookmark")
+    case .resize(let step): try applyResize(step, number)
+    case .hold(let change): try applyHold(change)
+    case .settings: break
     }
   }
 
@@ -144,6 +161,34 @@ struct ReplayState {
     let isTaken = bookmarks.values.contains { $0.uniqueName == bookmark.uniqueName }
     try require(!isTaken, "name")
     bookmarks[number] = bookmark
+  }
+
+  private mutating func applyHold(_ change: HoldChange) throws(FormatError) {
+    try require(volumes[change.entry.volume] != nil, "volume")
+    switch change.action {
+    case .place:
+      let isTaken = holds.contains {
+        $0.volume == change.entry.volume && $0.tag == change.entry.tag
+      }
+      try require(!isTaken, "tag")
+      holds.insert(change.entry)
+    case .release: try require(holds.remove(change.entry) != nil, "tag")
+    }
+  }
+
+  private mutating func applyResize(
+    _ step: ResizeStep, _ number: RecordNumber
+  ) throws(FormatError) {
+    guard let volume = volumes[step.volume], volume.origin == nil else {
+      throw .badField(.record, "volume")
+    }
+    try require(step.sizeBytes % UInt64(volume.logicalBlockBytes) == 0, "sizeBytes")
+    let shrinks = step.sizeBytes < volume.sizeBytes
+    try require(shrinks || step.cutExtents == 0, "cutExtents")
+    try require(shrinks || step.cutBlocks == 0, "cutBlocks")
+    // Whether something was cut off is not followed here: its tree may be dropped later on.
+    if shrinks && volume.hasMap { doomed.insert(number) }
+    volumes[step.volume]?.sizeBytes = step.sizeBytes
   }
 
   private mutating func applyBranch(
@@ -166,8 +211,9 @@ struct ReplayState {
     nextVolumeID &+= 1
     shareEpoch = ShareEpoch(shareEpoch.number &+ 1)
     volumes[made.id] = Volume(
-      name: made.uniqueName, family: made.family, sizeBytes: made.sizeBytes, hasMap: old.hasMap,
-      origin: made.origin, uuid: made.uuid, shareEpoch: made.shareEpoch, versionNode: node)
+      name: made.uniqueName, family: made.family, sizeBytes: made.sizeBytes,
+      logicalBlockBytes: made.logicalBlockBytes, hasMap: old.hasMap, origin: made.origin,
+      uuid: made.uuid, shareEpoch: made.shareEpoch, versionNode: node)
     names[made.uniqueName] = made.id
     inspector.report.volumeNames[made.id] = made.name
   }

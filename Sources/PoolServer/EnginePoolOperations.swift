@@ -72,6 +72,7 @@ package struct EnginePoolOperations: PoolOperations {
           name: specification.name.text, poolUUID: uuid, deviceUUIDs: deviceUUIDs,
           layout: PoolLayout.Options(segmentBytes: specification.segmentSizeBytes),
           allocationRunExtents: run ?? Self.defaultRunExtents,
+          trashExpirySeconds: specification.trashExpirySeconds,
           isForced: specification.overwriteForeignData, logNonce: SystemRandom.bits64(),
           opening: PoolHost.opening()))
     } catch { throw ManagementError(pool: specification.name, creating: error) }

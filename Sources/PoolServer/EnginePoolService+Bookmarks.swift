@@ -70,13 +70,13 @@ extension EnginePoolService {
 
 extension PoolHost {
   func description(of bookmark: Bookmark) -> BookmarkDescription? {
-    guard let slot = pool.volume(bookmark.volume) else { return nil }
+    guard let slot = pool.volume(bookmark.volume), !pool.isInTrash(slot) else { return nil }
     let volume = pool.shownName(of: slot)
     let snapshot = pool.snapshot(of: bookmark)
     return BookmarkDescription(
       name: "\(volume)#\(bookmark.name)", pool: pool.name,
       snapshot: "\(volume)@\(bookmark.snapshotName)", snapshotUUID: bookmark.snapshotUUID,
-      snapshotExists: snapshot != nil,
+      snapshotExists: snapshot.map { !pool.isInTrash($0) } ?? false,
       usable: snapshot != nil || pool.isOnLine(bookmark, of: slot),
       sizeBytes: bookmark.sizeBytes,
       createdAt: Timestamp(secondsSince1970: Int64(bookmark.createdAt)),

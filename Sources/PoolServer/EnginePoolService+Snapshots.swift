@@ -39,13 +39,16 @@ extension EnginePoolService {
     }
   }
 
-  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+  func deleteSnapshot(
+    _ name: SnapshotName, permanently: Bool
+  ) async throws(ManagementError) {
     try await operate { host, done in
       guard let slot = Self.find(name, host) else {
         return done(.failure(.snapshotNotFound(name, pool: host.pool.name)))
       }
       host.engine.deleteVolume(
         host.pool.record(of: slot).id,
+        trashedAt: permanently ? nil : SystemClock.secondsSince1970(),
         token: host.token { host, result in
           done(result == .done ? .success(()) : .failure(Self.branchProblem(result, host)))
         })
@@ -80,7 +83,7 @@ extension EnginePoolService {
     } as Void
   }
 
-  private static func find(_ name: SnapshotName, _ host: PoolHost) -> VolumeSlot? {
+  static func find(_ name: SnapshotName, _ host: PoolHost) -> VolumeSlot? {
     host.pool.volume(named: name.description)
   }
 

@@ -42,7 +42,7 @@ extension EnginePoolService {
     // What was freed a moment ago is to be seen as free.
     try await checkpoint()
     let ids: [VolumeID] = try await ask { host in
-      .success(host.pool.volumeSlots.map { host.pool.record(of: $0).id })
+      .success(host.pool.volumeIDs)
     }
     var holders: [SpaceUsage.Holder] = []
     for id in ids {
@@ -72,7 +72,7 @@ extension EnginePoolService {
               SpaceUsage.Holder(
                 name: host.pool.shownName(of: slot), sizeBytes: record.sizeBytes,
                 referencedBytes: record.allocatedExtents * UInt64(StorageSizes.extentBytes),
-                exclusiveBytes: $0.freedDataBytes)
+                exclusiveBytes: $0.freedDataBytes, inTrash: host.pool.isInTrash(slot) ? true : nil)
             }.mapError { Self.scanProblem($0, host) })
         })
     }

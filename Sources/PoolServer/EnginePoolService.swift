@@ -82,7 +82,9 @@ struct EnginePoolService: PoolService {
     }
   }
 
-  func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+  func deleteVolume(
+    named name: VolumeName, permanently: Bool
+  ) async throws(ManagementError) {
     try await operate { host, done in
       guard let slot = host.pool.volume(named: name.text) else {
         done(.failure(.volumeNotFound(name, pool: host.pool.name)))
@@ -93,6 +95,7 @@ struct EnginePoolService: PoolService {
       }
       host.engine.deleteVolume(
         host.pool.record(of: slot).id,
+        trashedAt: permanently ? nil : SystemClock.secondsSince1970(),
         token: host.token { host, result in
           done(result == .done ? .success(()) : .failure(Self.problem(result, name, host)))
         })

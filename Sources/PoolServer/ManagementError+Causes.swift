@@ -1,4 +1,5 @@
 import BlockIO
+import DiskFormat
 import Management
 import PoolCore
 import VolumeEngine
@@ -90,24 +91,38 @@ extension ManagementError {
 
   init(pool: String, refusing error: PoolError, volume: VolumeName) {
     switch error {
-    case .volumeExists: self = .volumeExists(volume, pool: pool)
     case .noSuchVolume: self = .volumeNotFound(volume, pool: pool)
     case .invalidName:
       self.init(
         .invalidName, "'\(volume)' is no name for a volume",
         correction: "Use 1 to 127 characters of A-Z a-z 0-9 . _ -")
     case .invalidSize(let bytes):
-      self.init(.invalidSize, "volume '\(volume)' cannot have \(bytes) bytes")
+      self.init(
+        .invalidSize, "volume '\(volume)' cannot have \(bytes) bytes",
+        cause:
+          "A size is a multiple of the volume's logical block size, above zero, at most 32 PiB.",
+        correction: "'lamina volume show \(pool)/\(volume)' shows the logical block size.",
+        objects: [ManagementObject(.volume, "\(pool)/\(volume)")])
     case .hasSnapshots(let name, let snapshots):
       self.init(
         .volumeInUse, "volume '\(name)' has \(snapshots.count) snapshots",
         details: snapshots.prefix(10).map { "\(pool)/\($0)" },
         correction: "Delete them first: lamina snapshot delete "
-          + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " "),
+          + snapshots.prefix(3).map { "\(pool)/\($0)" }.joined(separator: " ")
+          + ", or out of the trash: lamina trash empty \(pool)",
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
-    case .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot, .isNoSnapshotOf,
-      .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp, .imageIsPinned,
-      .bookmarkExists, .noSuchBookmark, .tooManyBookmarks:
+    case .wouldCutOff(let name, let new, let old):
+      self.init(
+        .wouldLoseData, "volume '\(name)' would lose its last \(SizeText.human(old - new))",
+        cause: "The bytes \(new) to \(old - 1) lie beyond the new end.",
+        correction: "If they may go: lamina volume resize \(pool)/\(name) \(new) --shrink",
+        objects: [ManagementObject(.volume, "\(pool)/\(name)")])
+    case .held, .holdExists, .noSuchHold, .invalidTag, .badReason, .tooManyHolds, .notInTrash,
+      .volumeInTrash:
+      self.init(pool: pool, refusingHold: error)
+    case .volumeExists, .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot,
+      .isNoSnapshotOf, .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp,
+      .imageIsPinned, .bookmarkExists, .noSuchBookmark, .tooManyBookmarks:
       self.init(pool: pool, refusingBranch: error)
     }
   }
@@ -166,12 +181,61 @@ extension ManagementError {
       self.init(
         .volumeNotFound, "the volume is gone", cause: "It was deleted meanwhile (\(name)).",
         objects: [ManagementObject(.pool, pool)])
-    case .noSpace, .mustWaitForCheckpoint, .invalidSize, .hasSnapshots:
+    case .noSpace, .mustWaitForCheckpoint, .invalidSize, .hasSnapshots, .wouldCutOff:
       self.init(
         .noSpace, "pool '\(pool)' has no space for the tables of this change",
         correction: "Delete something, or discard what volumes no longer use.",
         objects: [ManagementObject(.pool, pool)])
     case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
+    case .held, .holdExists, .noSuchHold, .invalidTag, .badReason, .tooManyHolds, .notInTrash,
+      .volumeInTrash:
+      self.init(pool: pool, refusingHold: error)
+    }
+  }
+
+  private init(pool: String, refusingHold error: PoolError) {
+    switch error {
+    case .held(let name, let holds):
+      let first = holds.first?.tag ?? "TAG"
+      self.init(
+        .held, "'\(pool)/\(name)' is held and cannot be deleted",
+        details: holds.map { hold in
+          hold.reason.isEmpty ? "tag '\(hold.tag)'" : "tag '\(hold.tag)': \(hold.reason)"
+        },
+        correction: "Release it when its reason is gone: lamina release \(pool)/\(name)"
+          + " --tag \(first)",
+        objects: [ManagementObject(name.contains("@") ? .snapshot : .volume, "\(pool)/\(name)")])
+    case .holdExists(let name, let tag):
+      self.init(
+        .holdExists, "'\(pool)/\(name)' has a hold of the tag '\(tag)' already",
+        correction: "Choose another tag, or release that one first.",
+        objects: [ManagementObject(name.contains("@") ? .snapshot : .volume, "\(pool)/\(name)")])
+    case .noSuchHold(let name, let tag):
+      self.init(
+        .holdNotFound, "'\(pool)/\(name)' has no hold of the tag '\(tag)'",
+        correction: "'lamina holds \(pool)' shows the holds that there are.",
+        objects: [ManagementObject(name.contains("@") ? .snapshot : .volume, "\(pool)/\(name)")])
+    case .tooManyHolds(let most):
+      self.init(
+        .limitReached, "pool '\(pool)' has \(most) holds, the most that a pool may have",
+        correction: "Release some that are not needed any more.",
+        objects: [ManagementObject(.pool, pool)])
+    case .notInTrash(let name):
+      self.init(
+        .trashItemNotFound, "'\(name)' is not in the trash of pool '\(pool)' any more",
+        cause: "It was restored or deleted for good meanwhile.",
+        correction: "'lamina trash list \(pool)' shows what there is.",
+        objects: [ManagementObject(.pool, pool)])
+    case .volumeInTrash(let name):
+      self.init(
+        .volumeNotFound, "the snapshot's volume '\(name)' is in the trash, too",
+        correction: "Restore it first: lamina trash restore \(pool)/\(name)",
+        objects: [ManagementObject(.volume, "\(pool)/\(name)")])
+    default:
+      self.init(
+        .invalidArgument, "the tag or the reason of a hold is not as it should be",
+        correction: "A tag has 1 to 63 of the characters A-Z a-z 0-9 . _ -, a reason at most 159"
+          + " bytes.", objects: [ManagementObject(.pool, pool)])
     }
   }
 }

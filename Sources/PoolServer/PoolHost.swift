@@ -83,6 +83,7 @@ final class PoolHost {
       pool = opened.pool
       engine = VolumeEngine(
         pool: opened.pool, configuration: configuration, journal: opened.journal, tail: ring)
+      if !opened.report.wasClean { engine.sweepFreeSpace() }
     } catch {
       PoolDevices.close(devices)
       throw error
@@ -260,6 +261,8 @@ final class PoolHost {
 
   /// Requests to the engine, commands to the devices, answers to the hosts.
   private func pump(at now: MonotonicTime) {
+    // Without trash nobody asks for the time of day.
+    if pool.hasTrash { engine.secondsSince1970 = SystemClock.secondsSince1970() }
     // A turn that frees buffers may let requests through that waited for them; a few rounds do, the
     // rest comes with the next turn of the reactor.
     for _ in 0..<4 {
@@ -352,11 +355,12 @@ final class PoolHost {
       name: pool.name, uuid: pool.uuid, state: engine.isReadOnly ? .readOnly : .online,
       stateReason: engine.isReadOnly ? "A device failed to make data durable." : nil,
       sizeBytes: usage.sizeBytes, usedBytes: usage.usedBytes, metadataBytes: usage.metadataBytes,
-      reclaimableBytes: usage.reclaimableBytes, volumeCount: pool.volumeCount,
+      reclaimableBytes: usage.reclaimableBytes, volumeCount: pool.volumeSlots.count,
       segmentSizeBytes: 4096 << UInt64(pool.segmentShift),
       allocationRunBytes: UInt64(pool.allocationRunExtents * StorageSizes.extentBytes),
       cacheMode: options.cache, checkpointSequence: pool.checkpointSequence,
-      devices: deviceStatus)
+      devices: deviceStatus, trashCount: pool.trash.count, trashBytes: usage.trashBytes,
+      trashExpirySeconds: pool.trashExpirySeconds)
   }
 
   func description(of slot: VolumeSlot) -> VolumeDescription {

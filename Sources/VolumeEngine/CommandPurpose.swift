@@ -37,6 +37,8 @@ extension VolumeEngine {
     case .checkpointBarrier:
       return checkpointing.phase == .imageBarrier ? .imageBarrier : .superblockBarrier
     case .reserve: return .spaceReservation
+    case .resizeRead: return .olderBlockRead
+    case .resizeWrite: return .freshWrite
     case .punch: return .holePunch
     }
   }

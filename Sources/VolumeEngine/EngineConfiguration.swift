@@ -43,6 +43,8 @@ public struct EngineConfiguration: Hashable, Sendable {
   public var punchDelayMilliseconds: UInt64 = 1000
   /// Holes in the making at once; each blocks a worker of the kernel for up to some milliseconds.
   public var punchesInFlight = 4
+  /// After a start that follows no clean stop, a segment is swept so long after the one before.
+  public var sweepMilliseconds: UInt64 = 50
   /// What a clean stop may spend on giving freed space back.
   public var stopPunchMilliseconds: UInt64 = 2000
   /// Who opens the pool, as its superblocks say.

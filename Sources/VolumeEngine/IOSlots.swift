@@ -14,12 +14,14 @@ enum IOPurpose: UInt8 {
   case checkpointBarrier
   /// File space reserved ahead; its outcome does not matter.
   case reserve
+  /// The last extent of a volume that is being made smaller, read and written elsewhere.
+  case resizeRead, resizeWrite
   /// The hole `first` of those in the making.
   case punch
 
   var isWrite: Bool {
     switch self {
-    case .partWrite, .journalWrite, .stagingWrite, .superblockWrite: true
+    case .partWrite, .resizeWrite, .journalWrite, .stagingWrite, .superblockWrite: true
     default: false
     }
   }

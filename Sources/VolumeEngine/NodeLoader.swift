@@ -21,10 +21,12 @@ struct LoadIndex: Equatable {
     var isSecondTry: Bool
     var epoch: UInt64
     var waiters: PartList
-    /// The checkpoint, the dropping of trees or a management operation waits as well.
+    /// The checkpoint or the dropping of trees waits as well; the management operation does.
     var wakesBackground: Bool
     /// A scan of maps waits as well.
     var wakesScans = false
+    var wakesManagement = false
+    var wakesSweep = false
     var next: LoadIndex
   }
 

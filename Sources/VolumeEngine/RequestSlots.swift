@@ -32,6 +32,8 @@ struct PartIndex: Equatable {
   var readsAsZeros: Bool
   /// In the queue of parked parts: counted against the quota.
   var isParked: Bool
+  /// Write-zeroes: the volume's size when it was judged which blocks it covers wholly.
+  var sizeAtBegin: UInt64 = 0
   /// The next request of the list that it is in.
   var next: RequestIndex
 }

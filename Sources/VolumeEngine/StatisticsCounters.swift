@@ -42,8 +42,8 @@ public import StorageUnits
     let i = Int(device.index)
     precondition(i < deviceCount)
     switch purpose {
-    case .partRead: unsafe devices[i].dataReads += 1
-    case .partWrite: unsafe devices[i].dataWrites += 1
+    case .partRead, .resizeRead: unsafe devices[i].dataReads += 1
+    case .partWrite, .resizeWrite: unsafe devices[i].dataWrites += 1
     case .nodeLoad: unsafe devices[i].nodeReads += 1
     case .stagingWrite, .superblockWrite: unsafe devices[i].nodeWrites += 1
     case .journalWrite: unsafe devices[i].journalWrites += 1

@@ -5,12 +5,13 @@ struct VolumeActivity {
   var id = VolumeID(0)
   var logicalBlockBytes: UInt32 = 512
   var isReadOnly = false
+  /// Being deleted, or in the trash: whatever is in work ends with `volumeGone`.
+  var isGoing = false
   /// Requests in work.
   var requests = 0
-  /// Being deleted: whatever is in work ends with `volumeGone`.
-  var isGoing = false
-  /// A snapshot or rollback waits for its decisions to end: no mutation takes a new one.
-  var isHeld = false
+  /// A snapshot, a rollback or a smaller size waits for decisions to end, or is under way: no
+  /// mutation of this extent or a later one takes a new one. `.max`: nothing is held.
+  var heldFrom = UInt64.max
   /// Decisions in force: its locks.
   var decisions = 0
 }

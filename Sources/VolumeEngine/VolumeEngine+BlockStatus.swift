@@ -21,6 +21,7 @@ extension VolumeEngine {
   func stepStatusWalk(_ p: PartIndex) {
     if slots[p].nodeFailed { return finishPart(p, .inputOutput) }
     if isGoing(slots[p].volume) { return finishPart(p, .volumeGone) }
+    if isOutOfRange(p) { return finishPart(p, .outOfRange) }
     let r = slots[p].request
     if let base = slots[r].request.base { return stepChangeWalk(p, since: base) }
     for _ in 0..<configuration.extentsPerStep {

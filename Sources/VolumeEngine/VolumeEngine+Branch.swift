@@ -94,7 +94,7 @@ extension VolumeEngine {
     }
     for (slot, id) in zip(slots, order.volumes) {
       noteVolume(slot, id)
-      volumes[slot.index].isHeld = true
+      volumes[slot.index].heldFrom = 0
     }
     guard slots.allSatisfy({ volumes[$0.index].decisions == 0 }) else { return false }
     // Hosts do not wait for a round or a checkpoint on top of the drain.
@@ -139,14 +139,16 @@ extension VolumeEngine {
 
   /// A mutation that has taken no decision yet waits while its volume is held. True: it waits.
   func waitsForRelease(_ p: PartIndex) -> Bool {
-    guard volumes[slots[p].volume.index].isHeld else { return false }
+    guard volumes[slots[p].volume.index].heldFrom <= slots[p].extent.index else { return false }
     slots.append(p, to: &held)
     return true
   }
 
   /// Lets every held volume go on.
-  private func releaseHeld() {
-    for index in volumes.indices where volumes[index].isHeld { volumes[index].isHeld = false }
+  func releaseHeld() {
+    for index in volumes.indices where volumes[index].heldFrom != .max {
+      volumes[index].heldFrom = .max
+    }
     slots.append(all: &held, to: &ready)
   }
 

@@ -13,6 +13,7 @@ extension VolumeEngine {
   }
 
   func beginWriteZeroes(_ r: RequestIndex) {
+    slots[r].sizeAtBegin = pool.sizeBytes(of: slots[r].volume)
     let edges = makeZeroEdges(r)
     if slots[r].request.flags.contains(.fastZero) {
       for k in 0..<edges where !isUnmapped(slots.part(k, of: r)) {
@@ -29,6 +30,24 @@ extension VolumeEngine {
     slots[r].isWalking = true
     let provisions = slots[r].request.flags.contains(.noHole)
     startWalk(r, provisions ? .provisionWalk : .clearWalk)
+  }
+
+  /// A last block that counted as whole has become one of which the request covers a part: the
+  /// volume has grown in between.
+  func mustBeginZeroesAnew(_ p: PartIndex) -> Bool {
+    let r = slots[p].request
+    let request = slots[r].request
+    let end = request.offset + request.length
+    return request.operation == .writeZeroes && end & 4095 != 0 && end == slots[r].sizeAtBegin
+      && end != pool.sizeBytes(of: slots[r].volume)
+  }
+
+  /// What was zeroed already is zeroed again.
+  func beginZeroesAnew(_ p: PartIndex) {
+    let r = slots[p].request
+    slots[r].openParts = 0
+    slots[r].isWalking = false
+    beginWriteZeroes(r)
   }
 
   private func startWalk(_ r: RequestIndex, _ kind: PartKind) {
@@ -117,6 +136,7 @@ extension VolumeEngine {
 
   func stepClearWalk(_ p: PartIndex) {
     if let error = walkError(p) { return finishPart(p, error) }
+    if mustBeginZeroesAnew(p) { return beginZeroesAnew(p) }
     for _ in 0..<configuration.extentsPerStep {
       let v = slots[p].volume
       switch pool.nextMapped(v, from: slots[p].extent, before: slots[p].endExtent) {

@@ -32,10 +32,17 @@ public struct ManagementAnswer: Hashable, Sendable {
 /// An operation that waits for its turn: they are done one after the other.
 enum ManagementOperation {
   case create(VolumeRecord, token: UInt64)
-  case delete(VolumeID, token: UInt64)
+  /// `trashedAt`: it may go into the trash, and when that is.
+  case delete(VolumeID, trashedAt: UInt64?, token: UInt64)
+  case restore(VolumeID, String?, token: UInt64)
+  case emptyTrash([VolumeID], token: UInt64)
+  case settings(trashExpirySeconds: UInt32, token: UInt64)
   case branch(BranchOrder, token: UInt64)
   case pinImage(token: UInt64)
   case bookmark(BookmarkOrder, token: UInt64)
+  case resize(ResizeOrder, token: UInt64)
+  case rename(VolumeID, String, token: UInt64)
+  case hold(HoldOrder, token: UInt64)
   case checkpoint(token: UInt64)
   case stop(token: UInt64)
 }
@@ -50,9 +57,11 @@ extension VolumeEngine: ExportDirectory {
   }
 
   /// Deletes a volume: requests in work on it end with `volumeGone`, its space comes back in the
-  /// background. Answered once the deletion is durable. Call `turn` afterwards.
-  public func deleteVolume(_ id: VolumeID, token: UInt64) {
-    managementQueue.append(.delete(id, token: token))
+  /// background. With `trashedAt` (seconds since 1970) it goes into the trash instead, with its
+  /// snapshots, if the pool's setting says so. Answered once the deletion is durable. Call `turn`
+  /// afterwards.
+  public func deleteVolume(_ id: VolumeID, trashedAt: UInt64? = nil, token: UInt64) {
+    managementQueue.append(.delete(id, trashedAt: trashedAt, token: token))
   }
 
   /// Writes a checkpoint that holds everything done so far. Call `turn` afterwards.
@@ -134,10 +143,18 @@ extension VolumeEngine: ExportDirectory {
       let isDone: Bool
       switch operation {
       case .create(let record, let token): isDone = stepCreate(record, token)
-      case .delete(let id, let token): isDone = stepDelete(id, token)
+      case .delete(let id, let trashedAt, let token):
+        isDone = stepDelete(id, trashedAt: trashedAt, token)
+      case .restore(let id, let name, let token): isDone = stepRestore(id, name, token)
+      case .emptyTrash(let ids, let token): isDone = stepEmptyTrash(ids, token)
+      case .settings(let seconds, let token):
+        isDone = stepSettings(trashExpirySeconds: seconds, token)
       case .branch(let order, let token): isDone = stepBranch(order, token)
       case .pinImage(let token): isDone = stepPinImage(token)
       case .bookmark(let order, let token): isDone = stepBookmark(order, token)
+      case .resize(let order, let token): isDone = stepResize(order, token)
+      case .rename(let id, let name, let token): isDone = stepRename(id, name, token)
+      case .hold(let order, let token): isDone = stepHold(order, token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)
       }
@@ -192,13 +209,19 @@ extension VolumeEngine: ExportDirectory {
 
   /// First nothing new begins on the volume, then what is in work ends, then it is deleted: no
   /// write in flight can reach space that the volume has given up.
-  private func stepDelete(_ id: VolumeID, _ token: UInt64) -> Bool {
-    guard let slot = pool.volume(id) else {
+  private func stepDelete(_ id: VolumeID, trashedAt: UInt64?, _ token: UInt64) -> Bool {
+    guard let slot = pool.volume(id), !pool.isInTrash(slot) else {
       return refuse(token, .noSuchVolume("\(id.number)"))
     }
     if isReadOnly {
-      if isGoing(slot) { volumes[slot.index].isGoing = false }
+      endGoing(pool.unit(of: slot))
       return refuse(token, .readOnly)
+    }
+    if let trashedAt, pool.trashExpirySeconds > 0 { return stepTrash(slot, now: trashedAt, token) }
+    do {
+      try pool.checkDeletable(slot)
+    } catch {
+      return refuse(token, error)
     }
     markGoing(slot, id)
     guard volumes[slot.index].requests == 0, hasManagementRoom else { return false }
@@ -216,7 +239,7 @@ extension VolumeEngine: ExportDirectory {
     return true
   }
 
-  private func markGoing(_ slot: VolumeSlot, _ id: VolumeID) {
+  func markGoing(_ slot: VolumeSlot, _ id: VolumeID) {
     noteVolume(slot, id)
     guard !volumes[slot.index].isGoing else { return }
     volumes[slot.index].isGoing = true

@@ -30,6 +30,23 @@ extension VolumeEngine {
     return true
   }
 
+  /// The management operation at hand goes on when the node is in memory, or is told with
+  /// `managementLoadFailed` that it cannot be read.
+  func waitForNodeInManagement(_ node: NodeLoad) {
+    let l = startLoad(node)
+    guard !l.isNone else { return }
+    loader[l].wakesManagement = true
+    isManagementLoading = true
+  }
+
+  /// The sweep goes on when the node is in memory, and without it if it cannot be read.
+  func waitForNodeInSweep(_ node: NodeLoad) {
+    let l = startLoad(node)
+    guard !l.isNone else { return }
+    loader[l].wakesSweep = true
+    isSweepLoading = true
+  }
+
   private func startLoad(_ node: NodeLoad) -> LoadIndex {
     let running = loader.find(node)
     guard running.isNone else { return running }
@@ -74,6 +91,14 @@ extension VolumeEngine {
       if failed { backgroundNodeFailed() }
     }
     if load.wakesScans { scanNodeEnded(load.node.address, failed: failed) }
+    if load.wakesSweep {
+      isSweepLoading = false
+      if failed { pool.skipSweepStep() }
+    }
+    if load.wakesManagement {
+      isManagementLoading = false
+      managementLoadFailed = failed
+    }
     while let p = slots.popFirst(&load.waiters) {
       if failed { slots[p].nodeFailed = true }
       slots.append(p, to: &ready)

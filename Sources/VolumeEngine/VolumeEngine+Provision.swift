@@ -8,6 +8,7 @@ extension VolumeEngine {
   func stepProvisionWalk(_ p: PartIndex) {
     if let error = walkError(p) { return finishPart(p, error) }
     if slots[p].phase != .admitting { return stepProvisionMerge(p) }
+    if mustBeginZeroesAnew(p) { return beginZeroesAnew(p) }
     for _ in 0..<configuration.extentsPerStep {
       guard slots[p].extent < slots[p].endExtent else { return finishPart(p, nil) }
       guard provision(p) else { return }

@@ -17,13 +17,42 @@ extension VolumeEngine {
       && (!isStopping || isPunchingAtStop)
   }
 
+  // MARK: After a start
+
+  /// Gives back, in the background and gently, the file space of everything that is free: after a
+  /// stop that was not clean nobody knows what of it was given back already. Call `turn`
+  /// afterwards.
+  public func sweepFreeSpace() {
+    guard configuration.punchesFreedSpace else { return }
+    pool.beginSweep()
+    sweepDue = now.adding(milliseconds: configuration.sweepMilliseconds)
+  }
+
+  /// When the next segment is swept: one at a time, when what the one before gave is punched.
+  var sweepDeadline: MonotonicTime? {
+    guard pool.isSweeping, !isSweepLoading, !isReadOnly, !isStopping, !pool.hasSpaceToPunch else {
+      return nil
+    }
+    return sweepDue
+  }
+
+  func stepSweep() {
+    guard let due = sweepDeadline, due <= now else { return }
+    if let node = pool.sweepStep() { return waitForNodeInSweep(node) }
+    sweepDue = now.adding(milliseconds: configuration.sweepMilliseconds)
+  }
+
   func stepPunches() {
+    // Whoever waits for space needs it now.
+    if !parked.isEmpty && (pool.hasSpaceToPunch || pool.isSweeping) {
+      pool.forgetPunches()
+      spaceMayHaveCome()
+      return
+    }
     guard pool.hasSpaceToPunch else {
       punchDue = nil
       return
     }
-    // Whoever waits for space needs it now.
-    if !parked.isEmpty { return pool.forgetPunches() }
     let due = punchDue ?? now.adding(milliseconds: configuration.punchDelayMilliseconds)
     punchDue = due
     guard due <= now || isStopping else { return }

@@ -20,6 +20,7 @@ extension VolumeEngine {
   func stepRead(_ p: PartIndex) {
     if slots[p].nodeFailed { return readFailed(p, .inputOutput) }
     if isGoing(slots[p].volume) { return readFailed(p, .volumeGone) }
+    if isOutOfRange(p) { return readFailed(p, .outOfRange) }
     // Entered at the first lookup, left when the last byte has arrived: space that is freed in
     // between is not given to anybody else.
     if slots[p].epoch == 0 { slots[p].epoch = grace.enter() }

@@ -118,8 +118,9 @@ extension VolumeEngine {
       slots.append(p, to: &ready)
       return
     }
-    if spaceIsExpected, slots[p].spaceTries < Self.spaceTriesAtMost {
-      slots[p].spaceTries += 1
+    // The trash is emptied, one item after the other, before anybody is told that there is none.
+    if pool.hasTrash || spaceIsOnItsWay && slots[p].spaceTries < Self.spaceTriesAtMost {
+      if !pool.hasTrash { slots[p].spaceTries += 1 }
       checkpointing.isWanted = true
       return park(p)
     }
@@ -143,7 +144,7 @@ extension VolumeEngine {
   }
 
   /// Something that is under way, or that only needs a checkpoint, will free space.
-  private var spaceIsExpected: Bool {
+  var spaceIsOnItsWay: Bool {
     !freedSpace.isEmpty || punches.contains { $0 != nil } || checkpointing.isRunning
       || pool.reclaimableByCheckpoint
       || pool.hasDoomed && !dropsFailed

@@ -18,7 +18,6 @@ extension VolumeEngine {
     let first = VirtualExtent(containingByte: request.offset).index
     let last = VirtualExtent(containingByte: end - 1).index
     let count = Int(last - first) + 1
-    let endsVolume = end == pool.sizeBytes(of: v)
     slots[r].openParts = Int32(count)
     for k in 0..<count {
       let p = slots.part(k, of: r)
@@ -29,19 +28,7 @@ extension VolumeEngine {
       if k == 0 { slots[p].headBytes = UInt16(request.offset & 4095) }
       if k == count - 1 { slots[p].tailBytes = UInt16((4096 - (end & 4095)) & 4095) }
     }
-    if endsVolume { zeroBeyondEnd(r, slots.part(count - 1, of: r)) }
     for k in 0..<count { stepWrite(slots.part(k, of: r)) }
-  }
-
-  /// Nothing lies behind the end of the volume: the rest of its last block is written as zeros.
-  private func zeroBeyondEnd(_ r: RequestIndex, _ p: PartIndex) {
-    let tail = Int(slots[p].tailBytes)
-    guard tail > 0 else { return }
-    let request = slots[r].request
-    guard let buffer = unsafe request.buffer else { return }
-    unsafe (buffer + Int(request.length)).initializeMemory(
-      as: UInt8.self, repeating: 0, count: tail)
-    slots[p].tailBytes = 0
   }
 
   func stepWrite(_ p: PartIndex) {
@@ -90,7 +77,17 @@ extension VolumeEngine {
   func mutationError(_ p: PartIndex) -> ExportError? {
     if isGoing(slots[p].volume) { return .volumeGone }
     if isReadOnly { return .readOnly }
-    return nil
+    return isOutOfRange(p) ? .outOfRange : nil
+  }
+
+  /// The volume was made smaller, or rolled back to a smaller size, after the request had begun.
+  func isOutOfRange(_ p: PartIndex) -> Bool {
+    endOfRequest(p) > pool.sizeBytes(of: slots[p].volume)
+  }
+
+  private func endOfRequest(_ p: PartIndex) -> UInt64 {
+    let r = slots[p].request
+    return slots[r].request.offset + slots[r].request.length
   }
 
   func waitForLock(_ l: LockIndex, _ p: PartIndex) { slots.append(p, to: &locks[l].waiters) }
@@ -171,7 +168,10 @@ extension VolumeEngine {
     }
     let last = slots[p].mask.first + slots[p].mask.span - 1
     if tail > 0 {
-      if entry.mask.contains(last) {
+      // Nothing lies behind the end of the volume: there the rest is zero, whatever the block
+      // holds.
+      let reachesEnd = endOfRequest(p) == pool.sizeBytes(of: slots[p].volume)
+      if entry.mask.contains(last) && !reachesEnd {
         edges = edges | BlockMask(first: last, count: 1)
       } else {
         unsafe (origin + (last + 1) * StorageSizes.blockBytes - tail).initializeMemory(

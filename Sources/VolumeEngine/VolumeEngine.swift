@@ -82,6 +82,9 @@ public final class VolumeEngine {
   /// Holes in the making, and when the next ones are to be made: `VolumeEngine+Punch.swift`.
   var punches: [PunchedRun?]
   var punchDue: MonotonicTime?
+  /// When the next segment is swept, and whether that waits for a node.
+  var sweepDue: MonotonicTime?
+  var isSweepLoading = false
   /// Until when a stop makes holes.
   var stopPunchesUntil: MonotonicTime?
   var managementQueue: [ManagementOperation] = []
@@ -92,6 +95,13 @@ public final class VolumeEngine {
   var raises: [RaisedExtent: RecordNumber] = [:]
   /// Scans of maps in the background: `Scans/VolumeEngine+Scans.swift`.
   var scans: [RunningScan] = []
+  /// The wall clock, as far as the driver tells: decides when the trash expires. 0: not known.
+  public var secondsSince1970: UInt64 = 0
+  /// The volume that is being made smaller: `VolumeEngine+Resize.swift`.
+  var resizing: ResizeRun?
+  /// The management operation at hand waits for a node, or one that it needs cannot be read.
+  var isManagementLoading = false
+  var managementLoadFailed = false
   /// The background (checkpoint, drops) waits for a node.
   var isBackgroundLoading = false
   /// A node that the dropping of trees needs cannot be read: no more drops until the next start.
@@ -185,6 +195,7 @@ public final class VolumeEngine {
     case .stagingWrite, .superblockWrite, .checkpointBarrier:
       checkpointCommandEnded(command, failed: failed)
     case .reserve: break
+    case .resizeRead, .resizeWrite: resizeCommandEnded(failed: failed)
     case .punch: punchEnded(command, failed: failed)
     }
     flushRun()
@@ -200,10 +211,12 @@ public final class VolumeEngine {
     runReady()
     releaseFreedSpace()
     stepManagement()
+    stepTrash()
     stepImagePin()
     stepReclaim()
     stepCheckpoint()
     stepDrops()
+    stepSweep()
     stepPunches()
     stepUnshares()
     stepScans()
@@ -223,6 +236,8 @@ public final class VolumeEngine {
     }
     if let reclaimDeadline { deadline = min(deadline, reclaimDeadline) }
     if let imagePin { deadline = min(deadline, imagePin.deadline) }
+    if let trashDeadline { deadline = min(deadline, trashDeadline) }
+    if let sweepDeadline { deadline = min(deadline, sweepDeadline) }
     if let punchDeadline { deadline = min(deadline, punchDeadline) }
     return deadline == .distantFuture ? nil : deadline
   }
@@ -230,7 +245,7 @@ public final class VolumeEngine {
   private var hasImmediateWork: Bool {
     if !ready.isEmpty { return true }
     if !resourceWaiters.isEmpty && hasResources { return true }
-    return isRoundDue || hasBackgroundWork || canScan
+    return isRoundDue || isCountingForResize || canEmptyTrash || hasBackgroundWork || canScan
   }
 
   /// Nothing is in work and no command in flight.
@@ -264,8 +279,10 @@ public final class VolumeEngine {
     }
     if changes && (isReadOnly || volumes[volume.index].isReadOnly) { return .readOnly }
     let size = pool.sizeBytes(of: volume)
-    guard request.length > 0, request.offset < size, request.length <= size - request.offset
-    else { return .invalidRequest }
+    guard request.length > 0 else { return .invalidRequest }
+    guard request.offset < size, request.length <= size - request.offset else {
+      return .outOfRange
+    }
     let alignment = UInt64(volumes[volume.index].logicalBlockBytes)
     guard (request.offset | request.length) & (alignment - 1) == 0 else { return .invalidRequest }
     switch request.operation {
@@ -333,7 +350,8 @@ public final class VolumeEngine {
     guard volumes[v.index].id != id else { return }
     let record = pool.record(of: v)
     volumes[v.index] = VolumeActivity(
-      id: id, logicalBlockBytes: record.logicalBlockBytes, isReadOnly: record.isReadOnly)
+      id: id, logicalBlockBytes: record.logicalBlockBytes, isReadOnly: record.isReadOnly,
+      isGoing: pool.isInTrash(v))
   }
 
   private func leaveVolume(_ v: VolumeSlot) {

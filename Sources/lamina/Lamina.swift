@@ -14,6 +14,7 @@ import Management
     version: LaminaVersion.current.version,
     subcommands: [
       PoolCommand.self, VolumeCommand.self, SnapshotCommand.self, BookmarkCommand.self,
+      HoldCommand.self, ReleaseCommand.self, HoldsCommand.self, TrashCommand.self,
       SendCommand.self, ReceiveCommand.self, ServeCommand.self, VersionCommand.self,
     ])
 }

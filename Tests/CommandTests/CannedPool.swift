@@ -41,7 +41,9 @@ struct CannedPool: PoolService {
     throw .volumeExists(specification.name, pool: "tank")
   }
 
-  func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+  func deleteVolume(
+    named name: VolumeName, permanently: Bool
+  ) async throws(ManagementError) {
     _ = try await volume(named: name)
   }
 
@@ -75,6 +77,67 @@ struct CannedPool: PoolService {
     throw .imagePinLost(pool: "tank")
   }
 
+  func resizeVolume(
+    named name: VolumeName, to sizeBytes: UInt64, shrink: Bool
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    changed.sizeBytes = sizeBytes
+    return changed
+  }
+
+  func renameVolume(
+    named name: VolumeName, to newName: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    changed.name = newName.text
+    return changed
+  }
+
+  func renameSnapshot(
+    _ name: SnapshotName, to newName: SnapshotName
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await deleteSnapshot(name, permanently: false)
+    var changed = Self.snapshot
+    changed.name = newName.description
+    return changed
+  }
+
+  func listHolds() async throws(ManagementError) -> [HoldDescription] {
+    [
+      HoldDescription(
+        name: "disk@monday", tag: "backup", reason: "not copied yet",
+        createdAt: Timestamp(secondsSince1970: 1_769_847_302))
+    ]
+  }
+
+  func placeHold(_ hold: HoldSpecification) async throws(ManagementError) {}
+
+  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError) {}
+
+  static let trashItem = TrashItem(
+    name: "old", id: 9, sizeBytes: 1 << 40, allocatedBytes: 65536, snapshotCount: 2,
+    trashedAt: Timestamp(secondsSince1970: 1_769_847_303),
+    expiresAt: Timestamp(secondsSince1970: 1_770_452_103))
+
+  func listTrash() async throws(ManagementError) -> [TrashItem] { [Self.trashItem] }
+
+  func restoreFromTrash(
+    _ name: HoldableName, _ specification: RestoreSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    guard name.description == Self.trashItem.name else {
+      throw ManagementError(.trashItemNotFound, "not in the trash")
+    }
+    return Self.volume
+  }
+
+  func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {}
+
+  func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus {
+    var status = Self.status
+    status.trashExpirySeconds = change.trashExpirySeconds
+    return status
+  }
+
   func checkpoint() async throws(ManagementError) {}
 
   static let bookmark = BookmarkDescription(
@@ -90,7 +153,7 @@ struct CannedPool: PoolService {
   func createBookmark(
     _ specification: BookmarkSpecification
   ) async throws(ManagementError) -> BookmarkDescription {
-    try await deleteSnapshot(specification.snapshot)
+    try await deleteSnapshot(specification.snapshot, permanently: false)
     var made = Self.bookmark
     made.name = specification.bookmark.description
     return made
@@ -153,7 +216,9 @@ struct CannedPool: PoolService {
     }
   }
 
-  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+  func deleteSnapshot(
+    _ name: SnapshotName, permanently: Bool
+  ) async throws(ManagementError) {
     guard name.description == Self.snapshot.name else {
       throw .snapshotNotFound(name, pool: "tank")
     }
@@ -162,13 +227,13 @@ struct CannedPool: PoolService {
   func cloneSnapshot(
     _ name: SnapshotName, as clone: VolumeName
   ) async throws(ManagementError) -> VolumeDescription {
-    try await deleteSnapshot(name)
+    try await deleteSnapshot(name, permanently: false)
     var made = Self.volume
     made.name = clone.text
     return made
   }
 
   func rollBack(to name: SnapshotName) async throws(ManagementError) {
-    try await deleteSnapshot(name)
+    try await deleteSnapshot(name, permanently: false)
   }
 }

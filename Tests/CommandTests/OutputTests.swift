@@ -118,7 +118,7 @@ struct OutputTests {
     let volume = VolumeReference(pool: try PoolName("tank"), volume: try VolumeName("disk"))
     #expect(
       try json(VolumeDeletedResult(volume: volume).output)
-        == #"{"deleted":"tank/disk","outputVersion":1}"#)
+        == #"{"deleted":"tank/disk","outputVersion":1,"trashed":false}"#)
     #expect(
       try json(VersionResult().output)
         == #"{"apiVersion":1,"formatVersions":[1],"outputVersion":1,"version":"0.1.0"}"#)

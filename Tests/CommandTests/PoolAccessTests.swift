@@ -104,7 +104,7 @@ struct PoolAccessTests {
       let error = await #expect(throws: ManagementError.self) {
         try await PoolAccess(state: state, operations: operations).use(pool) {
           (service) throws(ManagementError) in
-          try await service.deleteVolume(named: missing)
+          try await service.deleteVolume(named: missing, permanently: false)
         }
       }
       #expect(error?.code == .volumeNotFound)

@@ -59,7 +59,7 @@ import Testing
   }
 
   @Test func everyBitOfATailFrameIsCovered() {
-    for record in Golden.records + Golden.bookmarkRecords {
+    for record in Golden.everyRecord + Golden.bookmarkRecords {
       let bytes = tailFrame(record, number: RecordNumber(1), generation: 5)
       #expect(survivors(bytes) { (try? decodeTailFrame($0)) != nil } == [])
     }
@@ -67,7 +67,7 @@ import Testing
 
   /// Records and slots have no checksum of their own: each flip is refused or changes the value.
   @Test func noBitOfARecordIsIgnored() {
-    for record in Golden.records {
+    for record in Golden.everyRecord {
       let found = survivors(record.encoded(more: false)) { bytes in
         guard let read = try? decodeRecord(bytes) else { return false }
         return read.record == record && !read.more
@@ -104,6 +104,14 @@ import Testing
     check("bookmark-leaf-v1", at: 64 + 11 * 336, count: 336, Golden.bookmark) {
       try Bookmark.decode(from: $0, index: 11)
     }
+    check("trash-leaf-v1", at: 64 + 2 * 448, count: 448, Golden.trashed) {
+      try VolumeRecord.decode(from: $0, slot: 2)
+    }
+    for (slot, hold) in Golden.holds {
+      check("holds-leaf-v1", at: 64 + slot * 256, count: 256, hold) {
+        try HoldEntry.decode(from: $0, index: slot)
+      }
+    }
     for (i, segment) in Golden.segments.enumerated() {
       check("segment-page-v1", at: 64 + i * 64, count: 64, segment) {
         try SegmentEntry.decode(from: $0, index: i)
@@ -121,7 +129,7 @@ import Testing
         try decodeSuperblock(Array(superblock[..<count]))
       }
     }
-    for record in Golden.records {
+    for record in Golden.everyRecord {
       let bytes = record.encoded(more: false)
       for count in 0..<bytes.count {
         #expect(throws: FormatError.truncated(.record)) {

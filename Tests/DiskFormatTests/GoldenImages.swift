@@ -3,7 +3,11 @@ import StorageUnits
 
 extension Golden {
   /// The structures of version 1 as the encoders of today write them, by the name of the image.
-  static let images: [(name: String, encode: @Sendable () -> [UInt8])] = [
+  static let images: [Image] = firstImages + laterImages
+
+  typealias Image = (name: String, encode: @Sendable () -> [UInt8])
+
+  private static let firstImages: [Image] = [
     ("superblock-v1", { superblock.encoded() }),
     ("map-leaf-v1", { mapLeaf }),
     ("map-inner-v1", { mapInner }),
@@ -20,10 +24,17 @@ extension Golden {
     ("count-page-v1", { countPage }),
     ("segment-page-v1", { segmentPage }),
     ("segment-inner-v1", { segmentInner }),
-    ("journal-block-v1", { journalBlock(of: records) }),
+    ("journal-block-v1", { journalBlock }),
     ("tail-header-v1", { tailHeader.encoded() }),
+    ("holds-leaf-v1", { holdsLeaf }),
+    ("trash-leaf-v1", { trashLeaf }),
+    ("superblock-undo-v1", { laterSuperblock.encoded() }),
     ("tail-frame-v1", { tailFrame(records[0], number: RecordNumber(123_460), generation: 5) }),
   ]
+
+  private static let laterImages: [Image] = laterRecords.map { later in
+    (later.name, { journalBlock(of: later.records) })
+  }
 
   private static func node(_ header: NodeHeader, _ fill: (NodeImage) -> Void) -> [UInt8] {
     withNode { node in
@@ -97,6 +108,16 @@ extension Golden {
     }
   }
 
+  static var trashLeaf: [UInt8] {
+    node(nodeHeader(.catalogue)) { trashed.encode(into: $0, slot: 2) }
+  }
+
+  static var holdsLeaf: [UInt8] {
+    node(nodeHeader(.holds)) { node in
+      for (slot, hold) in holds { hold.encode(into: node, index: slot) }
+    }
+  }
+
   static var countPage: [UInt8] {
     node(nodeHeader(.countPage)) { node in
       node.setCount(1, 0)
@@ -120,13 +141,13 @@ extension Golden {
     }
   }
 
-  static var journalBlock: [UInt8] { journalBlock(of: records) }
+  static var journalBlock: [UInt8] { journalBlock(of: records, moreAfter: 4) }
 
-  private static func journalBlock(of records: [Record]) -> [UInt8] {
+  static func journalBlock(of records: [Record], moreAfter: Int? = nil) -> [UInt8] {
     withNode { block in
       var at = FormatConstants.journalHeaderBytes
       for (i, record) in records.enumerated() {
-        for byte in record.encoded(more: i == 4) {
+        for byte in record.encoded(more: i == moreAfter) {
           block.store8(byte, at)
           at += 1
         }

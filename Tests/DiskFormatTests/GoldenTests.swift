@@ -145,8 +145,44 @@ import Testing
       }
       #expect(offset == Int(header.payloadBytes))
     }
-    let types = Set(Golden.records.map(\.type.rawValue))
-    #expect(types == Set(1...10), "a record of each type")
+    let types = Set(Golden.everyRecord.map(\.type.rawValue))
+    #expect(types == Set(1...11).union([34, 40]), "a record of each type")
+  }
+
+  @Test func whatTheTrashAddsIsRead() throws {
+    try withNode(holding: try HexImage.load("trash-leaf-v1")) { (node) throws in
+      try node.validateContents(try node.open())
+      #expect(try VolumeRecord.decode(from: node, slot: 2) == Golden.trashed)
+    }
+    let bytes = try HexImage.load("superblock-undo-v1")
+    #expect(try decodeSuperblock(bytes) == Golden.laterSuperblock)
+  }
+
+  @Test func holdsAreRead() throws {
+    try withNode(holding: try HexImage.load("holds-leaf-v1")) { (node) throws in
+      let header = try node.open()
+      #expect(header.type == .holds)
+      try node.validateContents(header)
+      for (slot, hold) in Golden.holds {
+        #expect(try HoldEntry.decode(from: node, index: slot) == hold)
+      }
+      #expect(try HoldEntry.decode(from: node, index: 1) == nil)
+    }
+  }
+
+  @Test(arguments: Golden.laterRecords.map(\.name))
+  func recordsThatCameLaterAreRead(name: String) throws {
+    let records = try #require(Golden.laterRecords.first { $0.name == name }).records
+    try withNode(holding: try HexImage.load(name)) { (block) throws in
+      let header = try JournalBlockHeader.decode(block)
+      var offset = 0
+      for record in records {
+        let read = try Record.decode(fromJournal: block, header, at: offset)
+        #expect(read.record == record)
+        offset += read.length
+      }
+      #expect(offset == Int(header.payloadBytes))
+    }
   }
 
   @Test func theTailIsRead() throws {

@@ -193,6 +193,69 @@ enum Golden {
     .drop(DropStep(doomed: RecordNumber(123_400), level: 0, key: 77, decision: .descend)),
   ]
 
+  /// Records that came after the image of the journal block, each kind with an image of its own.
+  static let laterRecords: [(name: String, records: [Record])] = [
+    ("resize-record-v1", resizeRecords), ("hold-record-v1", holdRecords),
+    ("settings-record-v1", settingsRecords),
+  ]
+  static var everyRecord: [Record] { records + laterRecords.flatMap(\.records) }
+
+  static let trashed: VolumeRecord = {
+    var trashed = storedVolume
+    trashed.holds = 0
+    trashed.isInTrash = true
+    trashed.trashedAt = 1_700_000_003
+    trashed.expiresAt = 0x0102_0304_0506_0708
+    return trashed
+  }()
+
+  static let settingsRecords: [Record] = [
+    .settings(PoolSettings(trashExpirySeconds: 0x0102_0304)), .alterVolume(trashedInRecord),
+  ]
+
+  static let trashedInRecord: VolumeRecord = {
+    var record = volume
+    record.holds = 0
+    record.isInTrash = true
+    record.trashedAt = 1_700_000_003
+    return record
+  }()
+
+  /// With what later versions of the page added to the superblock.
+  static let laterSuperblock: Superblock = {
+    var later = superblock
+    later.holds = TreeRoot(pointer: pointer(0x8029, 0x0F1E_2D3C, birth: 9), level: 1)
+    later.settings.trashExpirySeconds = 604_800
+    return later
+  }()
+
+  static let holds: [(slot: Int, entry: HoldEntry)] = [
+    (
+      0,
+      HoldEntry(
+        volume: VolumeID(11), tag: "backup", reason: "noch nicht übertragen",
+        createdAt: 1_700_000_002)
+    ),
+    (
+      14,
+      HoldEntry(
+        volume: VolumeID(0x0102_0304_0506_0708), tag: String(repeating: "t", count: 63),
+        reason: String(repeating: "r", count: 159), createdAt: .max)
+    ),
+  ]
+
+  static let holdRecords: [Record] = [
+    .hold(HoldChange(.place, holds[0].entry)), .hold(HoldChange(.release, holds[1].entry)),
+  ]
+
+  static let resizeRecords: [Record] = [
+    .resize(ResizeStep(volume: VolumeID(11), sizeBytes: 3 << 40)),
+    .resize(
+      ResizeStep(
+        volume: VolumeID(11), sizeBytes: 0x0010_0000_0000_0200, cutExtents: 0x0102_0304_0506,
+        cutBlocks: 0x0010_2030_4050_60)),
+  ]
+
   static func nodeHeader(
     _ type: NodeType, level: UInt8 = 0, owner: UInt64 = 0, address: UInt64 = 0x8026
   ) -> NodeHeader {

@@ -35,6 +35,8 @@ import Testing
       (.clone(source: VolumeID(1), clone: volume), 460),
       (.rollback(volume: VolumeID(1), snapshot: VolumeID(2)), 20),
       (.unshare(volume: VolumeID(1), branchPoint: .zero), 20),
+      (.resize(ResizeStep(volume: VolumeID(1), sizeBytes: 512)), 36),
+      (.hold(HoldChange(.place, Golden.holds[0].entry)), 268), (.settings(PoolSettings()), 20),
       (.segmentClass(SegmentIndex(index: 0), .data, partner: nil), 16),
       (.createBookmark(Golden.bookmarkInRecord), 348), (.deleteBookmark(RecordNumber(1)), 348),
       (

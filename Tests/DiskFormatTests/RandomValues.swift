@@ -126,6 +126,11 @@ extension SeededRandom {
     volume.guaranteeBytes = next()
     volume.limitBytes = next()
     volume.holds = UInt32(number(below: 1 << 32))
+    if !volume.isReceiving && chance(4) {
+      volume.isInTrash = true
+      volume.trashedAt = 1 + number(below: 1 << 40)
+      volume.expiresAt = next()
+    }
     return volume
   }
 
@@ -171,7 +176,7 @@ extension SeededRandom {
   }
 
   mutating func record() -> Record {
-    switch next() % 13 {
+    switch next() % 16 {
     case 0: .createVolume(volumeInRecord())
     case 1: .alterVolume(volumeInRecord())
     case 2: .deleteVolume(volumeID())
@@ -186,8 +191,21 @@ extension SeededRandom {
         DropStep(
           doomed: RecordNumber(1 + counter()), level: UInt8(next() % 5), key: next(),
           decision: chance(2) ? .release : .descend))
-    case 9: .createBookmark(bookmark(isRecord: true))
-    case 10: .deleteBookmark(RecordNumber(1 + counter()))
+    case 9:
+      .resize(
+        ResizeStep(
+          volume: volumeID(), sizeBytes: 1 + number(below: StorageSizes.maximumVolumeBytes),
+          cutExtents: next(), cutBlocks: next()))
+    case 11:
+      .settings(PoolSettings(trashExpirySeconds: UInt32(truncatingIfNeeded: next())))
+    case 10:
+      .hold(
+        HoldChange(
+          chance(2) ? .place : .release,
+          HoldEntry(
+            volume: volumeID(), tag: text(1...63), reason: text(0...159), createdAt: next())))
+    case 12: .createBookmark(bookmark(isRecord: true))
+    case 13: .deleteBookmark(RecordNumber(1 + counter()))
     default: .map(volume: volumeID(), extent: VirtualExtent(index: next()), entry: mapEntry())
     }
   }

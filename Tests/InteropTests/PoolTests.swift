@@ -24,6 +24,24 @@ extension InteropTests {
       try wait(for: server, toHoldAtMost: empty + 4 << 20)
     }
 
+    /// Killed between the discard and the holes.
+    @Test func whatAKilledServerHadFreedGoesBackAfterTheNextStart() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let disk = try server.connect("disk")
+      let bytes = StampedBytes.random(8 << 20, seed: 45)
+      for i in 0..<6 as Range<UInt64> { try disk.write(i << 23, bytes) }
+      try disk.flush()
+      let full = try heldBytes(server)
+      try disk.trim(0, 24 << 20)
+      try disk.flush()
+      try server.killAndRestart()
+      try wait(for: server, toHoldAtMost: full - 20 << 20)
+      let again = try server.connect("disk")
+      #expect(try again.read(24 << 20, 8 << 20) == bytes)
+      #expect(try again.read(0, 1 << 20).allSatisfy { $0 == 0 })
+    }
+
     /// Bytes of the file system that the pool's files take.
     private func heldBytes(_ server: LaminaServer) throws -> UInt64 {
       try ["a.img", "b.img"].reduce(0) { sum, name in

@@ -23,7 +23,7 @@ struct ManagementServerTests {
       #expect(try await client.status() == (try await server.pool.status()))
       try await client.checkpoint()
       #expect(await server.pool.checkpoints == 1)
-      try await client.deleteVolume(named: disk)
+      try await client.deleteVolume(named: disk, permanently: false)
       #expect(try await client.listVolumes().isEmpty)
       #expect(try await client.version() == LaminaVersion.current)
     }

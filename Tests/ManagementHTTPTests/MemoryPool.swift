@@ -54,11 +54,19 @@ actor MemoryPool: PoolService {
     return volume
   }
 
-  func deleteVolume(named name: VolumeName) async throws(ManagementError) {
+  func deleteVolume(
+    named name: VolumeName, permanently: Bool
+  ) async throws(ManagementError) {
     try await enter()
-    guard volumes.removeValue(forKey: name.text) != nil else {
+    guard let volume = volumes.removeValue(forKey: name.text) else {
       throw .volumeNotFound(name, pool: Self.name)
     }
+    if permanently || trashExpirySeconds == 0 { return }
+    trash.append(
+      TrashItem(
+        name: volume.name, id: volume.id, sizeBytes: volume.sizeBytes, allocatedBytes: 0,
+        snapshotCount: 0, trashedAt: Timestamp(secondsSince1970: 1),
+        expiresAt: Timestamp(secondsSince1970: 2)))
   }
 
   private(set) var thawedPins: [UInt64] = []
@@ -97,6 +105,98 @@ actor MemoryPool: PoolService {
   func releaseImagePin(_ id: UInt64) async throws(ManagementError) {
     try await enter()
     guard id == 7 else { throw .imagePinLost(pool: Self.name) }
+  }
+
+  func resizeVolume(
+    named name: VolumeName, to sizeBytes: UInt64, shrink: Bool
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    guard sizeBytes >= changed.sizeBytes || shrink else {
+      throw ManagementError(.wouldLoseData, "smaller")
+    }
+    changed.sizeBytes = sizeBytes
+    volumes[name.text] = changed
+    return changed
+  }
+
+  func renameVolume(
+    named name: VolumeName, to newName: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    guard volumes[newName.text] == nil else { throw .volumeExists(newName, pool: Self.name) }
+    volumes[name.text] = nil
+    changed.name = newName.text
+    volumes[newName.text] = changed
+    return changed
+  }
+
+  func renameSnapshot(
+    _ name: SnapshotName, to newName: SnapshotName
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    guard var changed = volumes.removeValue(forKey: name.description) else {
+      throw .snapshotNotFound(name, pool: Self.name)
+    }
+    changed.name = newName.description
+    volumes[newName.description] = changed
+    return changed
+  }
+
+  private var holds: [HoldDescription] = []
+
+  func listHolds() async throws(ManagementError) -> [HoldDescription] {
+    try await enter()
+    return holds
+  }
+
+  func placeHold(_ hold: HoldSpecification) async throws(ManagementError) {
+    try await enter()
+    holds.append(
+      HoldDescription(
+        name: hold.name.description, tag: hold.tag.text, reason: hold.reason,
+        createdAt: Timestamp(secondsSince1970: 0)))
+  }
+
+  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError) {
+    try await enter()
+    guard
+      let index = holds.firstIndex(where: { $0.tag == tag.text && $0.name == name.description })
+    else { throw ManagementError(.holdNotFound, "no such hold") }
+    holds.remove(at: index)
+  }
+
+  private var trash: [TrashItem] = []
+  private var trashExpirySeconds: UInt32 = 0
+
+  func listTrash() async throws(ManagementError) -> [TrashItem] {
+    try await enter()
+    return trash
+  }
+
+  func restoreFromTrash(
+    _ name: HoldableName, _ specification: RestoreSpecification
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await enter()
+    guard let index = trash.lastIndex(where: { $0.name == name.description }) else {
+      throw ManagementError(.trashItemNotFound, "not in the trash")
+    }
+    let item = trash.remove(at: index)
+    let restored = try await createVolume(
+      VolumeSpecification(
+        name: VolumeName(specification.name?.description ?? item.name), sizeBytes: item.sizeBytes))
+    return restored
+  }
+
+  func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {
+    try await enter()
+    trash.removeAll { name == nil || $0.name == name?.description }
+  }
+
+  func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus {
+    trashExpirySeconds = change.trashExpirySeconds
+    var changed = try await status()
+    changed.trashExpirySeconds = trashExpirySeconds
+    return changed
   }
 
   func checkpoint() async throws(ManagementError) {
@@ -178,7 +278,9 @@ actor MemoryPool: PoolService {
     return made
   }
 
-  func deleteSnapshot(_ name: SnapshotName) async throws(ManagementError) {
+  func deleteSnapshot(
+    _ name: SnapshotName, permanently: Bool
+  ) async throws(ManagementError) {
     try await enter()
     guard volumes.removeValue(forKey: name.description) != nil else {
       throw .snapshotNotFound(name, pool: Self.name)

@@ -168,10 +168,16 @@ import Testing
 
   @Test func everyExportErrorHasItsErrno() {
     let table: [ExportError: UInt32] = [
-      .noSpace: 28, .inputOutput: 5, .invalidRequest: 22, .readOnly: 1, .notSupported: 95,
-      .volumeGone: 5, .shuttingDown: 108,
+      .noSpace: 28, .inputOutput: 5, .invalidRequest: 22, .outOfRange: 22, .readOnly: 1,
+      .notSupported: 95, .volumeGone: 5, .shuttingDown: 108,
     ]
     #expect(table.count == ExportError.allCases.count)
-    for error in ExportError.allCases { #expect(NBDError(error).rawValue == table[error]) }
+    for error in ExportError.allCases {
+      #expect(NBDError(error, of: .read).rawValue == table[error])
+    }
+    for command in [NBDCommand.write, .writeZeroes] {
+      #expect(NBDError(.outOfRange, of: command) == .noSpace)
+    }
+    #expect(NBDError(.outOfRange, of: .trim) == .invalid)
   }
 }

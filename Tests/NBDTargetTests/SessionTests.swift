@@ -168,9 +168,9 @@ private func harness(
         let harness = harness()
         let i = try harness.open(structured: structured, status: structured)
         harness.engine.failures[100] = error
-        let errno = NBDError(error).rawValue
         let types: [UInt16] = structured ? [0, 1, 4, 6, 7] : [0, 1, 4, 6]
         for type in types {
+          let errno = NBDError(error, of: try #require(NBDCommand(rawValue: type))).rawValue
           harness.send(
             i, Wire.request(type, cookie: 7, length: 512, type == 1 ? pattern(0..<512) : []))
           #expect(

@@ -60,7 +60,8 @@ import Testing
           let found = BookmarkTests.changes(test, slot, since: bookmark)
           let id = test.pool.record(of: slot).id
           let expected = MapWalkTests.differences(
-            history.expected[id] ?? [:], held[bookmark.id] ?? [:])
+            history.expected[id] ?? [:], held[bookmark.id] ?? [:],
+            within: test.pool.sizeBytes(of: slot))
           let missed = expected.subtracting(found)
           #expect(missed.isEmpty, "\(missed.count) missed, volume \(id), \(comment)")
           differing += expected.count

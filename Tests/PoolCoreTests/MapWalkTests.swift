@@ -57,21 +57,24 @@ import Testing
     return blocks
   }
 
-  /// The blocks whose stamps differ.
+  /// The blocks of the target whose stamps differ; sizes may differ, too.
   private static func expected(
     _ history: History, _ target: VolumeID, since base: VolumeID?
   ) -> Set<Block> {
-    differences(history.expected[target] ?? [:], base.flatMap { history.expected[$0] } ?? [:])
+    let size = history.pool.volume(target).map { history.pool.sizeBytes(of: $0) } ?? 0
+    return differences(
+      history.expected[target] ?? [:], base.flatMap { history.expected[$0] } ?? [:], within: size)
   }
 
   static func differences(
-    _ new: [UInt64: [UInt64?]], _ old: [UInt64: [UInt64?]]
+    _ new: [UInt64: [UInt64?]], _ old: [UInt64: [UInt64?]], within size: UInt64 = .max
   ) -> Set<Block> {
     let none: [UInt64?] = Array(repeating: nil, count: 16)
     var blocks: Set<Block> = []
     for extent in Set(new.keys).union(old.keys) {
       let (a, b) = (new[extent] ?? none, old[extent] ?? none)
-      for block in 0..<16 where a[block] != b[block] {
+      for block in 0..<16
+      where a[block] != b[block] && (extent * 16 + UInt64(block)) << 12 < size {
         blocks.insert(Block(index: extent * 16 + UInt64(block), isHole: a[block] == nil))
       }
     }

@@ -68,6 +68,16 @@ import StorageUnits
         }
       }
     }
+    var holds: [UInt64: [HoldEntry]] = [:]
+    let holdTree = try readTree(
+      superblock.holds, .holds, FormatConstants.holdsPerLeaf
+    ) { (node) throws(FormatError) in
+      let key = try node.open().key
+      for index in 0..<FormatConstants.holdsPerLeaf {
+        guard let entry = try HoldEntry.decode(from: node, index: index) else { continue }
+        holds[key, default: []].append(entry)
+      }
+    }
     var counts: [SegmentIndex: [UInt32]] = [:]
     for (index, entry) in segments.enumerated() where entry.segmentClass == .node {
       counts[SegmentIndex(index: UInt32(index))] = try readCounts(index, entry)
@@ -78,12 +88,15 @@ import StorageUnits
     for member in superblock.members {
       ranges[member.index] = test.pool.superblock(for: member.index).systemRanges
     }
-    return PoolImage(
+    var image = PoolImage(
       superblock: superblock, segments: segments, nodeCounts: counts, segmentPages: pages,
       catalogue: catalogue, volumes: volumes, doomedTree: doomedTree, doomed: doomed,
       versionTree: versionTree, versions: versions, bookmarkTree: bookmarkTree,
       bookmarks: bookmarks.keys.sorted().flatMap { bookmarks[$0] ?? [] }, systemRanges: ranges,
       deviceUUIDs: uuids)
+    image.holdTree = holdTree
+    image.holds = holds.keys.sorted().flatMap { holds[$0] ?? [] }
+    return image
   }
 
   private mutating func readPage(

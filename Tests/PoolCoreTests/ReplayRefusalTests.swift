@@ -97,9 +97,61 @@ import Testing
     wrong.sizeBytes = 64 << 50
     expectRefusal(.createVolume(wrong), "too large")
     try expectAcceptance(.alterVolume(Self.volume(1, "renamed")), "a new name")
+    expectRefusal(.alterVolume(Self.volume(1, "a/b")), "no name")
+    var other = Self.volume(1, "a")
+    other.family = 2
+    expectRefusal(.alterVolume(other), "another family")
+    other = Self.volume(1, "a")
+    other.isReadOnly = true
+    expectRefusal(.alterVolume(other), "a volume that becomes a snapshot")
+    other = Self.volume(1, "a")
+    other.logicalBlockBytes = 4096
+    expectRefusal(.alterVolume(other), "another block size")
     var resized = Self.volume(1, "a")
     resized.sizeBytes = 1 << 40
     expectRefusal(.alterVolume(resized), "another size")
+    func resize(_ id: UInt64, _ size: UInt64, _ extents: UInt64 = 0, _ blocks: UInt64 = 0) -> Record
+    {
+      .resize(
+        ResizeStep(
+          volume: VolumeID(id), sizeBytes: size, cutExtents: extents, cutBlocks: blocks))
+    }
+    try expectAcceptance(resize(1, 1 << 40), "larger")
+    try expectAcceptance(resize(1, 512 * 3, 39, 39 * 16), "smaller")
+    expectRefusal(resize(1, 512, 41), "cuts off more extents than there are")
+    expectRefusal(resize(1, 512, 0, 41 * 16), "cuts off more blocks than there are")
+    expectRefusal(resize(1, 1 << 40, 1), "larger, and cuts something off")
+    expectRefusal(resize(1, 1000), "no multiple of the block")
+    expectRefusal(resize(9, 512), "no such volume")
+    var trashed = Self.volume(1, "a")
+    trashed.isInTrash = true
+    trashed.trashedAt = 5
+    try expectAcceptance(.alterVolume(trashed), "into the trash")
+    pool.applyHold(slot, tag: "h", reason: "", createdAt: 1)
+    trashed.holds = 1
+    expectRefusal(.alterVolume(trashed), "held, and into the trash")
+    pool.applyRelease(slot, tag: "h")
+    test.finishBatch()
+    trashed = Self.volume(2, "new")
+    trashed.isInTrash = true
+    trashed.trashedAt = 5
+    expectRefusal(.createVolume(trashed), "made in the trash")
+    func hold(_ id: UInt64, _ tag: String, _ action: HoldChange.Action) -> Record {
+      .hold(
+        HoldChange(
+          action, HoldEntry(volume: VolumeID(id), tag: tag, reason: "", createdAt: 1)))
+    }
+    try expectAcceptance(hold(1, "x", .place), "a hold")
+    expectRefusal(hold(1, "x y", .place), "no tag")
+    expectRefusal(hold(9, "x", .place), "no such volume")
+    expectRefusal(hold(1, "x", .release), "no such hold")
+    pool.applyHold(slot, tag: "x", reason: "", createdAt: 1)
+    expectRefusal(hold(1, "x", .place), "its tag is taken")
+    try expectAcceptance(hold(1, "x", .release), "the hold")
+    expectRefusal(.deleteVolume(VolumeID(1)), "held")
+    expectRefusal(.alterVolume(Self.volume(1, "a")), "would forget a hold")
+    pool.applyRelease(slot, tag: "x")
+    test.finishBatch()
     expectRefusal(.deleteVolume(VolumeID(9)), "no such volume")
     expectRefusal(.snapshot(source: VolumeID(1), snapshot: Self.volume(2, "s")), "not built")
     expectRefusal(.rollback(volume: VolumeID(1), snapshot: VolumeID(1)), "not built")

@@ -15,6 +15,8 @@ import Testing
     var expected: [VolumeID: [UInt64: [UInt64?]]] = [:]
     var nextStamp: UInt64 = 1
     var branches = 0
+    var resizes = 0
+    var thrownAway = 0
     var refusals = 0
     let extents: UInt64 = 168 * 300
 
@@ -85,10 +87,79 @@ import Testing
       expected[pool.record(of: volume).id] = expected[pool.record(of: snapshot).id]
     }
 
+    /// Throws something away, takes something out again, or deletes something for good, in part.
+    func useTrash() throws {
+      let items = pool.trash.compactMap { pool.volume($0.volume) }
+      let item = items.randomElement(using: &random)
+      switch Int.random(in: 0..<4, using: &random) {
+      case 0:
+        guard pool.volumeSlots.count > 3, let slot = anySlot() else { return }
+        let others = pool.volumeSlots.filter { !isSnapshot($0) && $0 != slot }
+        guard !others.isEmpty else { return }
+        try pool.prepareTrash(slot)
+        pool.applyTrash(slot, now: nextStamp)
+      case 1:
+        guard let item else { return }
+        let name = "r\(nextStamp)"
+        nextStamp += 1
+        try pool.prepareRestore(item, as: name)
+        pool.applyRestore(item, as: name)
+      default:
+        guard let item else { return }
+        let last = pool.unit(of: item).last
+        let id = last.map { pool.record(of: $0).id }
+        _ = pool.applyEmptyingStep(item)
+        // The first step of an item of several parts only marks it.
+        if let id, pool.volume(id) == nil { expected[id] = nil }
+      }
+      thrownAway += 1
+      test.finishBatch()
+    }
+
+    func emptyTrash() {
+      while let item = pool.nextTrash {
+        let last = pool.unit(of: item).last.map { pool.record(of: $0).id }
+        _ = pool.applyEmptyingStep(item)
+        if let last, pool.volume(last) == nil { expected[last] = nil }
+        test.finishBatch()
+      }
+    }
+
+    /// A larger or smaller size; now and then in the middle of an extent, of a leaf, or one.
+    func resize(_ slot: VolumeSlot) throws {
+      let id = pool.record(of: slot).id
+      let old = pool.sizeBytes(of: slot)
+      let units: [UInt64] = [1 << 16, 4096, 168 << 16, 252 * 168 << 16]
+      let unit = units.randomElement(using: &random) ?? 4096
+      let most = (extents << 16) / unit + 1
+      let size = UInt64.random(in: 1...most, using: &random) * unit
+      guard size != old else { return }
+      while let load = try pool.prepareResize(slot, to: size) { test.supply(load) }
+      let end = (size + 65535) >> 16
+      var cut = Pool.CutOff()
+      var from = VirtualExtent(index: end)
+      walk: while true {
+        let before = VirtualExtent(index: (old + 65535) >> 16)
+        switch pool.nextMapped(slot, from: from, before: before) {
+        case .nothing: break walk
+        case .missing(let load): test.supply(load)
+        case .extent(let extent, let entry):
+          cut.add(entry)
+          from = VirtualExtent(index: extent.index + 1)
+        }
+      }
+      while let load = try pool.prepareResize(slot, to: size) { test.supply(load) }
+      pool.applyResize(slot, to: size, cut: cut)
+      test.finishBatch()
+      resizes += 1
+      expected[id] = expected[id]?.filter { $0.key < end }
+      let stays = Pool.lastBlocks(ofSize: size)
+      for block in 0..<16 where !stays.contains(block) { expected[id]?[end - 1]?[block] = nil }
+    }
+
     /// A snapshot, or a volume without any.
     func mayDelete(_ slot: VolumeSlot) -> Bool {
-      let id = pool.record(of: slot).id
-      return !pool.volumeSlots.contains { pool.record(of: $0).origin == id }
+      pool.unit(of: slot).count == 1
     }
 
     func delete(_ slot: VolumeSlot) throws {
@@ -109,10 +180,14 @@ import Testing
       else { return }
       let id = pool.record(of: slot).id
       let wide = Bool.random(using: &random)
-      let extent = UInt64.random(in: 0..<(wide ? extents : 400), using: &random)
+      let size = pool.sizeBytes(of: slot)
+      let end = (size + 65535) >> 16
+      let extent = UInt64.random(in: 0..<min(end, wide ? extents : 400), using: &random)
       let at = VirtualExtent(index: extent)
       let first = Int.random(in: 0..<16, using: &random)
-      let mask = BlockMask(first: first, count: Int.random(in: 1...16 - first, using: &random))
+      var mask = BlockMask(first: first, count: Int.random(in: 1...16 - first, using: &random))
+      if extent == end - 1 { mask = mask & Pool.lastBlocks(ofSize: size) }
+      if mask.isEmpty { return }
       switch Int.random(in: 0..<100, using: &random) {
       case ..<60:
         nextStamp += 1
@@ -129,7 +204,11 @@ import Testing
       case ..<88:
         // A full pool refuses, and changes nothing.
         do { try branch() } catch is PoolError { refusals += 1 }
-      case ..<92:
+      case ..<90:
+        do { try useTrash() } catch is PoolError { refusals += 1 }
+      case ..<91:
+        do { try resize(slot) } catch is PoolError { refusals += 1 }
+      case ..<94:
         let gone = pool.volumeSlots.filter(mayDelete).randomElement(using: &random)
         let others =
           pool.volumeSlots.count { !isSnapshot($0) } - (gone.map(isSnapshot) == true ? 0 : 1)
@@ -181,7 +260,11 @@ import Testing
     private func compare(_ test: TestPool, _ comment: Comment) {
       let pool = test.pool
       #expect(pool.volumeCount == expected.count, comment)
-      for slot in pool.volumeSlots {
+      for id in expected.keys {
+        guard let slot = pool.volume(id) else {
+          Issue.record("a volume is gone: \(comment)")
+          continue
+        }
         let record = pool.record(of: slot)
         var wrong = 0
         for (extent, blocks) in expected[record.id] ?? [:] {
@@ -191,11 +274,12 @@ import Testing
           }
         }
         #expect(wrong == 0, comment)
+        let end = (record.sizeBytes + 65535) >> 16
         var mapped = 0
         var names = 0
         var from = VirtualExtent(index: 0)
         walk: while true {
-          switch pool.nextMapped(slot, from: from, before: VirtualExtent(index: extents)) {
+          switch pool.nextMapped(slot, from: from, before: VirtualExtent(index: end)) {
           case .nothing: break walk
           case .missing(let load): test.supply(load)
           case .extent(let extent, let entry):
@@ -223,6 +307,9 @@ import Testing
       }
     }
     #expect(history.branches > 30, "\(history.refusals) were refused")
+    #expect(history.thrownAway > 0)
+    #expect(history.resizes > 10, "\(history.refusals) were refused")
+    history.emptyTrash()
     while let slot = history.pool.volumeSlots.filter(history.mayDelete).randomElement(
       using: &history.random)
     {
@@ -306,6 +393,7 @@ import Testing
       try history.branch()
       try history.checkpoint(busy: false)
     }
+    history.emptyTrash()
     while history.pool.volumeCount > 1 {
       let slots = history.pool.volumeSlots.filter(history.mayDelete)
       let isSnapshot = { (slot: VolumeSlot) in history.pool.record(of: slot).origin != nil }

@@ -8,7 +8,7 @@ import StorageUnits
 final class DamageLab {
   enum Kind: String {
     case superblock, oldSuperblock, segmentTable, countImage, map, mapLeaf, catalogue, doomed
-    case countPage, journal
+    case countPage, journal, holds
   }
 
   struct Part {
@@ -44,6 +44,7 @@ final class DamageLab {
     addSegmentTable()
     addTree(superblock.catalogue, .catalogue, at: 384)
     addTree(superblock.doomed, .doomed, at: 408)
+    addTree(superblock.holds, .holds, at: 480)
     addJournal()
   }
 
@@ -188,7 +189,7 @@ final class DamageLab {
           volume.root.pointer, .map, level: volume.root.level,
           parents: [(index, 64 + 448 * slot + 72 + 8)], depth: depth + 1, key: 0, cursor: nil)
       }
-    } else {
+    } else if kind == .doomed {
       for i in 0..<FormatConstants.doomedPerLeaf {
         guard let entry = try? DoomedEntry.decode(from: node, index: i) else { continue }
         addNode(

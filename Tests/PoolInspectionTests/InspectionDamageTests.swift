@@ -41,6 +41,8 @@ enum DamagedPool: String, CaseIterable, Sendable {
       try test.write(gone, VirtualExtent(index: 100 * i), .all)
     }
     try test.provision(volume, VirtualExtent(index: 7), BlockMask(first: 0, count: 1))
+    try test.hold(volume, tag: "backup", reason: "not copied yet")
+    try test.hold(volume, tag: "x", reason: "")
     try test.checkpoint()
     try test.delete(gone)
     _ = try test.drop()
@@ -153,9 +155,10 @@ enum DamagedPool: String, CaseIterable, Sendable {
     case .oldSuperblock: return true
     case .superblock:
       return [
-        16..<40, 72..<76, 112..<120, 122..<124, 128..<136, 144..<172, 176..<178, 192..<384,
+        16..<40, 72..<76, 112..<120, 122..<124, 128..<136, 144..<172, 176..<178, 180..<184,
+        192..<384,
         // Births of the two roots; the length of the system range, as long as all lies in it.
-        396..<400, 420..<424, 1672..<1680,
+        396..<400, 420..<424, 492..<496, 1672..<1680,
         // Members' last known superblocks.
         1816..<1824, 1864..<1872,
       ].contains { $0.contains(at) }
@@ -168,6 +171,10 @@ enum DamagedPool: String, CaseIterable, Sendable {
     case .doomed:
       // The record that made the entry is gone with the journal that held it.
       return isFreeInHeader(at) || (64..<72).contains(at) || (92..<96).contains(at)
+    case .holds:
+      // When it was placed, and the words.
+      return isFreeInHeader(at)
+        || at >= 64 && [8..<16, 24..<248].contains { $0.contains((at - 64) % 256) }
     case .map:
       // Births: of a pointer that is null, or below the share epoch anyhow. Pointers of a doomed
       // tree to what was dropped are never followed.

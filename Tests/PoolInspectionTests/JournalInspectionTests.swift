@@ -109,6 +109,8 @@ import Testing
     #expect(problems([.createVolume(volume(6, "one"))]) == [.recordRefused("name")])
     #expect(problems([.alterVolume(volume(9, "x"))]) == [.recordRefused("volume")])
     var receiving = volume(3, "empty")
+    receiving.sizeBytes = 512
+    receiving.logicalBlockBytes = 512
     receiving.isReceiving = true
     #expect(problems([.alterVolume(receiving)]).isEmpty)
     receiving.lineage = StorageUUID(high: 2, low: 2)

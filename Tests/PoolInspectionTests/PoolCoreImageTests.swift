@@ -57,7 +57,9 @@ import Testing
     let first = random.below(blocks)
     let mask = BlockMask(first: first, count: 1 + random.below(blocks - first))
     switch choice {
-    case ..<6: try test.delete(slot)
+    case ..<6:
+      try test.release(slot)
+      try test.delete(slot)
     case ..<50: try test.write(slot, extent, mask)
     case ..<60:
       for i in 0..<UInt64(random.below(12)) where extent.index + i < extents {
@@ -67,6 +69,10 @@ import Testing
       }
     case ..<80: try test.clear(slot, extent, mask)
     case ..<85: try test.provision(slot, extent, mask)
+    case ..<88:
+      let sizes: [UInt64] = [512, 65536, 1 << 20, 11 << 20, 30 << 20, 3 << 30, 1 << 42]
+      try test.resize(slot, to: sizes[random.below(7)] + UInt64(random.below(3)) * 4096)
+    case ..<90: try? test.hold(slot, tag: "t\(random.below(30))", reason: "reason")
     default: for _ in 0..<random.below(6) { _ = try test.drop() }
     }
   }

@@ -123,6 +123,28 @@ private func problems(_ change: (inout HandBuiltPool) -> Void) -> [InspectionPro
     #expect(problems { $0.volumes[2].shareEpoch = ShareEpoch(4) }.count == 1)
   }
 
+  @Test func holdsThatAreNotWhatVolumesSayAreFound() {
+    #expect(problems { $0.volumes[1].holds = 2 } == [.holdCount(stored: 2, found: 0)])
+  }
+
+  @Test func theTrashIsJudged() {
+    func trash(_ volume: inout VolumeRecord) {
+      volume.isInTrash = true
+      volume.trashedAt = 5
+    }
+    #expect(problems { trash(&$0.volumes[2]) }.isEmpty)
+    #expect(
+      problems {
+        trash(&$0.volumes[2])
+        $0.volumes[2].name = "one"
+      }.isEmpty, "its name is free")
+    #expect(
+      problems {
+        trash(&$0.volumes[2])
+        $0.volumes[2].holds = 1
+      } == [.trashedWhileHeld, .holdCount(stored: 1, found: 0)])
+  }
+
   @Test func whatLiesBeyondTheEndOfAVolumeIsFound() {
     let end = 168 * 65536 as UInt64
     #expect(problems { $0.volumes[0].sizeBytes = end + 8 * 4096 }.isEmpty)

@@ -92,6 +92,43 @@ import StorageUnits
     finishBatch()
   }
 
+  func hold(_ volume: VolumeSlot, tag: String, reason: String) throws {
+    try pool.prepareHold(volume, tag: tag, reason: reason)
+    pool.applyHold(volume, tag: tag, reason: reason, createdAt: 7)
+    finishBatch()
+  }
+
+  /// Releases all holds of a volume.
+  func release(_ volume: VolumeSlot) throws {
+    for hold in pool.holds(of: volume) {
+      try pool.prepareRelease(volume, tag: hold.tag)
+      pool.applyRelease(volume, tag: hold.tag)
+    }
+    finishBatch()
+  }
+
+  /// Another size; does nothing if there is no space for the tables.
+  func resize(_ volume: VolumeSlot, to sizeBytes: UInt64) throws {
+    let old = pool.sizeBytes(of: volume)
+    var cut = Pool.CutOff()
+    var from = VirtualExtent(index: ByteCount(sizeBytes).extentsRoundingUp)
+    let end = VirtualExtent(index: ByteCount(old).extentsRoundingUp)
+    search: while true {
+      switch pool.nextMapped(volume, from: from, before: end) {
+      case .nothing: break search
+      case .missing(let load): try supply(load)
+      case .extent(let extent, let entry):
+        cut.add(entry)
+        from = VirtualExtent(index: extent.index + 1)
+      }
+    }
+    do {
+      while let load = try pool.prepareResize(volume, to: sizeBytes) { try supply(load) }
+    } catch is PoolError { return }
+    pool.applyResize(volume, to: sizeBytes, cut: cut)
+    finishBatch()
+  }
+
   /// Writes blocks where the decision says; does nothing if there is no space or a checkpoint must
   /// come first.
   func write(_ volume: VolumeSlot, _ extent: VirtualExtent, _ mask: BlockMask) throws {

@@ -155,7 +155,7 @@ import Testing
     for (i, part) in lab.parts.enumerated() {
       switch part.kind {
       case .countPage, .countImage, .superblock, .oldSuperblock, .journal: continue
-      case .segmentTable, .map, .mapLeaf, .catalogue, .doomed: break
+      case .segmentTable, .map, .mapLeaf, .catalogue, .doomed, .holds: break
       }
       var bad = part.bytes
       bad[100] ^= 2

@@ -81,6 +81,33 @@ import Testing
     #expect(rig.disks.inFlightCount == 0)
   }
 
+  @Test func aVolumeAndASnapshotAreRenamedInUse() throws {
+    let rig = EngineRig()
+    let v = rig.createVolume("v", size: 1 << 20)
+    let other = rig.createVolume("other", size: 1 << 20)
+    let orders = [v, other].map {
+      SnapshotOrder(source: $0, name: "s", uuid: StorageUUID(high: 4, low: 4), createdAt: 1)
+    }
+    guard case .branched(let snapshots) = rig.manage({ $0.createSnapshots(orders, token: $1) })
+    else { throw ExportError.invalidRequest }
+    func rename(_ id: VolumeID, _ name: String) -> ManagementResult? {
+      rig.manage { $0.renameVolume(id, to: name, token: $1) }
+    }
+    let write = rig.submit(.write, v, at: 0, bytes: pattern(1, 4096))
+    #expect(rename(v, "other") == .refused(.volumeExists("other")))
+    #expect(rename(v, "no/name") == .refused(.invalidName("no/name")))
+    #expect(rename(v, "v") == .done, "its own name")
+    #expect(rename(v, "w") == .done)
+    #expect(rename(snapshots[0], "t") == .done)
+    #expect(rename(VolumeID(99), "x") == .refused(.noSuchVolume("99")))
+    #expect(rig.outcome(write) == nil)
+    #expect(rig.engine.exportNames() == ["other", "other@s", "w", "w@t"])
+    #expect(rig.engine.export(named: "v") == nil)
+    #expect(rig.engine.export(named: "w@t")?.volume == snapshots[0])
+    expectSame(rig.read(v, at: 0, 4096), pattern(1, 4096))
+    #expect(rig.createVolume("v", size: 4096) != v)
+  }
+
   @Test func whatMakesNoSenseIsRefusedAndChangesNothing() {
     let rig = EngineRig()
     _ = rig.createVolume("a", size: 1 << 20)

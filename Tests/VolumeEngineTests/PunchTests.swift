@@ -138,6 +138,59 @@ import VolumeEngine
     #expect(rig.disks.inFlightCount == 0)
   }
 
+  /// As after a crash between the freeing and the hole.
+  @Test func aSweepFindsWhatNobodyRemembers() {
+    let rig = Self.rig(segments: [60])
+    let volume = rig.createVolume(size: 64 << 20)
+    for i in 0..<40 as Range<UInt64> {
+      #expect(rig.write(volume, at: i * Self.extent, pattern(Int(i), 4096)) == nil)
+    }
+    Self.free(rig, volume, 3 * Self.extent..<20 * Self.extent)
+    rig.pool.forgetPunches()
+    Self.wait(rig, milliseconds: 1500)
+    rig.settle()
+    #expect(rig.engine.statistics.punchedBytes == 0, "nobody remembers it")
+    rig.engine.sweepFreeSpace()
+    var turns = 0
+    while rig.pool.isSweeping || rig.pool.hasSpaceToPunch {
+      // Hosts go on meanwhile.
+      #expect(
+        rig.write(volume, at: (100 + UInt64(turns)) * Self.extent, pattern(turns, 512)) == nil)
+      Self.wait(rig, milliseconds: 500)
+      rig.settle()
+      turns += 1
+      if turns > 200 { break }
+    }
+    #expect(turns < 200)
+    #expect(rig.engine.statistics.punchedBytes >= 8 * Self.extent)
+    for i in 0..<40 as Range<UInt64> {
+      let isFree = (3..<20).contains(i)
+      expectSame(
+        rig.read(volume, at: i * Self.extent, 4096),
+        isFree ? [UInt8](repeating: 0, count: 4096) : pattern(Int(i), 4096))
+    }
+    for i in 0..<turns {
+      expectSame(
+        rig.read(volume, at: (100 + UInt64(i)) * Self.extent, 512), pattern(i, 512))
+    }
+  }
+
+  @Test func whoeverWaitsForSpaceDoesNotWaitForTheSweep() {
+    let rig = Self.rig()
+    let volume = rig.createVolume(size: 64 << 20)
+    var count: UInt64 = 0
+    while rig.write(volume, at: count * Self.extent, pattern(Int(count), 4096)) == nil {
+      count += 1
+    }
+    Self.free(rig, volume, 0..<8 * Self.extent)
+    rig.pool.forgetPunches()
+    rig.engine.sweepFreeSpace()
+    for i in 0..<8 as Range<UInt64> {
+      #expect(rig.write(volume, at: i * Self.extent, pattern(Int(i) + 500, 4096)) == nil)
+    }
+    #expect(rig.manage { $0.stop(token: $1) } == .done)
+  }
+
   @Test func readsOfNothingAreKnownToBeZeros() {
     let rig = Self.rig()
     let volume = rig.createVolume(size: 4 << 20)

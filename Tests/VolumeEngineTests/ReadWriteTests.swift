@@ -102,8 +102,8 @@ import Testing
     let data = pattern(3, size)
     #expect(rig.write(v, at: 0, data) == nil)
     expectSame(rig.read(v, at: 0, size), data)
-    #expect(rig.run(.read, v, at: UInt64(size), length: 512) == .invalidRequest)
-    #expect(rig.run(.read, v, at: UInt64(size) - 512, length: 1024) == .invalidRequest)
+    #expect(rig.run(.read, v, at: UInt64(size), length: 512) == .outOfRange)
+    #expect(rig.run(.read, v, at: UInt64(size) - 512, length: 1024) == .outOfRange)
     #expect(rig.run(.discard, v, at: 0, length: UInt64(size)) == nil)
     #expect(rig.record(v).allocatedExtents == 0)
     expectZeros(rig.read(v, at: 0, size))
@@ -115,7 +115,7 @@ import Testing
     #expect(rig.run(.write, v, at: 512, bytes: pattern(1, 4096)) == .invalidRequest)
     #expect(rig.run(.write, v, at: 0, bytes: pattern(1, 512)) == .invalidRequest)
     #expect(rig.run(.discard, v, at: 0, length: 0) == .invalidRequest)
-    #expect(rig.run(.discard, v, at: UInt64.max - 4095, length: 8192) == .invalidRequest)
+    #expect(rig.run(.discard, v, at: UInt64.max - 4095, length: 8192) == .outOfRange)
     #expect(rig.run(.read, VolumeID(99), at: 0, length: 4096) == .volumeGone)
   }
 

@@ -149,7 +149,7 @@ final class FailingRun {
       case .inputOutput: server.disks.failures.total > 0
       case .readOnly: server.engine.isReadOnly
       case .noSpace: history.fillsPool || server.disks.failures.writes > 0
-      case .invalidRequest, .notSupported, .volumeGone, .shuttingDown: false
+      case .invalidRequest, .outOfRange, .notSupported, .volumeGone, .shuttingDown: false
       }
     }
     session.toleratesResult = { [unowned server] _ in server.engine.isReadOnly }

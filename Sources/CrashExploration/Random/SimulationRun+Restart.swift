@@ -23,7 +23,7 @@ extension SimulationRun {
       case .readOnly, .volumeGone: server.engine.isReadOnly
       case .noSpace: scenario.ballastBytes > 0 || server.disks.failures.writes > 0
       case .shuttingDown: isStopping
-      case .invalidRequest, .notSupported: false
+      case .invalidRequest, .outOfRange, .notSupported: false
       }
     }
     session.toleratesResult = { [unowned server, unowned self] result in

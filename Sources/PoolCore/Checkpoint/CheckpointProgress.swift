@@ -7,7 +7,7 @@ import StorageUnits
 /// of the volume records and of the doomed list, and the count changes up to the cut.
 struct CheckpointProgress {
   enum Phase {
-    case mapNodes, catalogue, doomed, versions, bookmarks
+    case mapNodes, catalogue, doomed, versions, bookmarks, holds
     case countPages, countImages, segmentTable, sealed
   }
 
@@ -17,6 +17,7 @@ struct CheckpointProgress {
   let sequence: UInt64
   let shareEpoch: ShareEpoch
   let nextVolumeID: UInt64
+  let settings: PoolSettings
   /// Blocks that its nodes may still take.
   var reservedBlocks: Int
   /// The slots of the map nodes to write, leaves first.
@@ -32,6 +33,9 @@ struct CheckpointProgress {
   var versionWriter: ResidentTreeWriter
   let bookmarks: [Bookmark]
   var bookmarkWriter: ResidentTreeWriter
+  /// The holds, where they changed.
+  let holds: [HoldEntry]
+  var holdWriter: ResidentTreeWriter
   /// Segments with count changes.
   let folded: [UInt32]
   var nextFolded = 0

@@ -22,6 +22,48 @@ extension DataSpace {
     punchQueue.append(freed.segment)
   }
 
+  // MARK: The sweep
+
+  /// After a start without a clean stop nobody remembers which usable extents were punched: all are
+  /// to be, segment by segment. Until its turn a segment does not become free.
+  func beginSweep() {
+    sweepQueue = (0..<table.count).filter {
+      table.entries[$0].segmentClass == .data && usableCount(in: $0) > 0
+    }.reversed().map(UInt32.init)
+    for segment in sweepQueue {
+      let state = state(Int(segment))
+      state.awaitsSweep = true
+      countIfEmpty(state)
+    }
+  }
+
+  /// The segment whose turn it is; nil: the sweep is over.
+  var nextToSweep: Int? { sweepQueue.last.map(Int.init) }
+
+  /// Which extents of the segment are usable is known by now.
+  func sweep(_ segment: Int) {
+    guard let state = endSweep(of: segment) else { return }
+    precondition(state.isKnown)
+    state.markUsablePunchable()
+    countIfEmpty(state)
+    guard state.punchableCount > 0, !state.isQueuedForPunch else { return }
+    state.isQueuedForPunch = true
+    punchQueue.append(UInt32(segment))
+  }
+
+  /// It is not known, or not to be punched: what it holds stays until it is used and freed again.
+  func skipSweep(of segment: Int) {
+    if let state = endSweep(of: segment) { countIfEmpty(state) }
+  }
+
+  private func endSweep(of segment: Int) -> Segment? {
+    precondition(nextToSweep == segment)
+    sweepQueue.removeLast()
+    guard let state = segments[segment], state.awaitsSweep else { return nil }
+    state.awaitsSweep = false
+    return state
+  }
+
   /// Some extents wait to be punched. (Queued segments without any are forgotten by `beginPunch`.)
   var hasPunchable: Bool { !punchQueue.isEmpty }
 
@@ -79,6 +121,7 @@ extension DataSpace {
 
   /// Space is short, or the device cannot give any back: what waits keeps its file space.
   func forgetPunches() {
+    while let segment = nextToSweep { skipSweep(of: segment) }
     for segment in punchQueue {
       guard let state = segments[Int(segment)] else { continue }
       for index in 0..<table.extents { state.forgetPunch(index) }

@@ -28,6 +28,8 @@ import StorageUnits
     var isQueuedForPunch = false
     /// It is among the segments that a checkpoint would make free.
     var isCountedEmpty = false
+    /// Some of what is usable may hold file space that nobody remembers: see `beginSweep`.
+    var awaitsSweep = false
 
     init() {
       unsafe words = .allocate(capacity: 48)
@@ -91,6 +93,12 @@ import StorageUnits
       punchableCount += freed.count
     }
 
+    /// All usable extents hold file space, as far as is known.
+    func markUsablePunchable() {
+      for i in 0..<16 { unsafe words[32 + i] |= words[i] }
+      punchableCount = (0..<16).reduce(0) { unsafe $0 + words[32 + $1].nonzeroBitCount }
+    }
+
     func forgetPunch(_ index: Int) {
       guard isPunchable(index) else { return }
       unsafe words[32 + (index >> 6)] &= ~(1 << UInt64(index & 63))
@@ -142,6 +150,8 @@ import StorageUnits
   var remembersFreed = false
   /// Segments with punchable extents, some without any longer.
   var punchQueue: [UInt32] = []
+  /// Segments that are still to be swept, the next one last.
+  var sweepQueue: [UInt32] = []
   /// Names that were taken away since the last cut, and before it in the checkpoint being written.
   private var releases = 0
   private var frozenReleases = 0
@@ -183,7 +193,9 @@ import StorageUnits
 
   /// A segment becomes free only once its file space was given back.
   func countIfEmpty(_ state: Segment) {
-    let isEmpty = state.usableCount == table.extents && state.punchableCount == 0
+    let isEmpty =
+      state.usableCount == table.extents && state.punchableCount == 0
+      && !state.awaitsSweep
     if isEmpty == state.isCountedEmpty { return }
     state.isCountedEmpty = isEmpty
     emptySegments += isEmpty ? 1 : -1

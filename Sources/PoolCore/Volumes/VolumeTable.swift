@@ -33,8 +33,21 @@ struct VolumeState {
     versionNode = ShareEpoch(UInt32(record.versionNode))
     bookmarkEpoch = record.bookmarkEpoch
     isSnapshot = record.origin != nil
-    rootLevel = TreeShape.level(
-      forCount: max(1, ByteCount(record.sizeBytes).extentsRoundingUp),
+    rootLevel = Self.rootLevel(ofSize: record.sizeBytes)
+  }
+
+  /// Levels of its map: a root that was made for a larger size stays.
+  var height: UInt8 { (root.isNone ? rootLevel : root.level) + 1 }
+
+  /// The map must follow: see `Pool.applyResizeStep`.
+  mutating func resize(to sizeBytes: UInt64) {
+    self.sizeBytes = sizeBytes
+    rootLevel = Self.rootLevel(ofSize: sizeBytes)
+  }
+
+  private static func rootLevel(ofSize sizeBytes: UInt64) -> UInt8 {
+    TreeShape.level(
+      forCount: max(1, ByteCount(sizeBytes).extentsRoundingUp),
       leafCapacity: FormatConstants.entriesPerLeaf)
   }
 
@@ -62,6 +75,9 @@ final class VolumeTable {
   /// Volumes by name; snapshots by the id of their volume, "@" and name.
   private var names: [String: Int] = [:]
   private var unused: [Int] = []
+  /// What is in the trash by itself, in the order in which it was thrown away.
+  private(set) var trashedSlots: [Int] = []
+  private(set) var nextExpiry: UInt64?
   /// Catalogue leaves that differ from the last image.
   private(set) var dirtyLeaves: Set<UInt64> = []
   var nextID: UInt64
@@ -113,7 +129,8 @@ final class VolumeTable {
     return "\(records[volume].name)@\(records[slot].name)"
   }
   var slotsByName: [Int] {
-    slots.values.map { (shownName($0), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+    slots.values.filter { !isInTrash($0) }.map { (shownName($0), $0) }.sorted { $0.0 < $1.0 }.map(
+      \.1)
   }
 
   /// The record as it is now, the map root as memory knows it.
@@ -132,7 +149,7 @@ final class VolumeTable {
 
   @discardableResult func add(_ record: VolumeRecord) -> Int {
     precondition(slots[record.id] == nil)
-    precondition(names[key(record)] == nil)
+    precondition(record.isInTrash || names[key(record)] == nil)
     let state = VolumeState(record)
     let slot: Int
     if let reused = unused.popLast() {
@@ -145,13 +162,13 @@ final class VolumeTable {
       records.append(record)
     }
     slots[record.id] = slot
-    names[key(record)] = slot
+    if record.isInTrash { noteTrash() } else { names[key(record)] = slot }
     return slot
   }
 
   func remove(_ slot: Int) {
     slots[records[slot].id] = nil
-    names[key(records[slot])] = nil
+    if records[slot].isInTrash { noteTrash() } else { names[key(records[slot])] = nil }
     markDirty(slot)
     states[slot].isUsed = false
     unused.append(slot)
@@ -159,12 +176,34 @@ final class VolumeTable {
 
   /// New attributes; map, statistics and share epoch stay.
   func alter(_ slot: Int, to record: VolumeRecord) {
-    if records[slot].name != record.name {
-      names[key(records[slot])] = nil
-      names[key(record)] = slot
-    }
-    precondition(record.sizeBytes == states[slot].sizeBytes, "version 1 has no resize")
+    if !records[slot].isInTrash { names[key(records[slot])] = nil }
+    if !record.isInTrash { names[key(record)] = slot }
+    let concernsTrash = records[slot].isInTrash || record.isInTrash
+    defer { if concernsTrash { noteTrash() } }
+    precondition(record.sizeBytes == states[slot].sizeBytes, "a size has a record of its own")
     records[slot] = record
+    markDirty(slot)
+  }
+
+  // MARK: Trash
+
+  /// In the trash, by itself or with its volume.
+  func isInTrash(_ slot: Int) -> Bool {
+    if records[slot].isInTrash { return true }
+    guard let origin = records[slot].origin, let volume = slots[origin] else { return false }
+    return records[volume].isInTrash
+  }
+
+  private func noteTrash() {
+    trashedSlots = slots.values.filter { records[$0].isInTrash }.sorted {
+      (records[$0].trashedAt, records[$0].id) < (records[$1].trashedAt, records[$1].id)
+    }
+    nextExpiry = trashedSlots.map { records[$0].expiresAt }.filter { $0 != 0 }.min()
+  }
+
+  /// Holds were placed (or, below zero, released).
+  func addHolds(_ slot: Int, _ change: Int32) {
+    records[slot].holds = UInt32(Int32(records[slot].holds) + change)
     markDirty(slot)
   }
 

@@ -115,8 +115,15 @@ extension PoolDump {
           }
         } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
       }
+    case (.holds, 0):
+      (0..<FormatConstants.holdsPerLeaf).compactMap { i in
+        do throws(FormatError) {
+          return try HoldEntry.decode(from: node, index: i).map(hold)
+        } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
+      }
     case (.segmentTable, _): []
-    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _):
+    case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
+      (.holds, _):
       (0..<FormatConstants.pointersPerNode).compactMap { i in
         let pointer = node.pointer(i)
         guard pointer != .none else { return nil }

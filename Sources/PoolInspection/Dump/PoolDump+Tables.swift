@@ -114,6 +114,24 @@ extension PoolDump {
     ])
   }
 
+  func holds(_ superblock: Superblock) -> DumpValue {
+    var entries: [DumpValue] = []
+    inspector.walk(superblock.holds, type: .holds, superblock) { _, node in
+      for i in 0..<FormatConstants.holdsPerLeaf {
+        guard let entry = try? HoldEntry.decode(from: node, index: i) else { continue }
+        entries.append(Self.hold(entry))
+      }
+    }
+    return .fields(["holds": .list(entries), "problems": problems()])
+  }
+
+  static func hold(_ hold: HoldEntry) -> DumpValue {
+    .fields([
+      "volume": .number(hold.volume.number), "tag": .text(hold.tag), "reason": .text(hold.reason),
+      "createdAt": .number(hold.createdAt),
+    ])
+  }
+
   func doomed(_ superblock: Superblock) -> DumpValue {
     var entries: [DumpValue] = []
     inspector.walk(superblock.doomed, type: .doomed, superblock) { _, node in
@@ -226,6 +244,13 @@ extension PoolDump {
       "volume \(volume.number) to snapshot \(snapshot.number)"
     case .unshare(let volume, let branch):
       "volume \(volume.number), branch point \(branch.number)"
+    case .resize(let step):
+      "volume \(step.volume.number), \(step.sizeBytes) bytes; "
+        + "cuts \(step.cutExtents) extents and \(step.cutBlocks) blocks off"
+    case .settings(let settings): "trash expiry \(settings.trashExpirySeconds) seconds"
+    case .hold(let change):
+      "volume \(change.entry.volume.number), tag '\(change.entry.tag)': "
+        + (change.action == .place ? "placed" : "released")
     case .segmentClass(let segment, let newClass, let partner):
       "segment \(segment.index) becomes \(newClass.name)"
         + (partner.map { ", with the place of segment \($0.index)" } ?? "")

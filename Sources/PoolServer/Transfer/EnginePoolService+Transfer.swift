@@ -277,7 +277,7 @@ extension ManagementError {
       self.init(
         name.contains("@") ? .snapshotNotFound : .volumeNotFound,
         "'\(name)' of pool '\(pool)' was deleted meanwhile", objects: [object])
-    case .inputOutput, .invalidRequest, .notSupported:
+    case .inputOutput, .invalidRequest, .outOfRange, .notSupported:
       self.init(
         .inputOutput, "'\(name)' of pool '\(pool)' cannot be read or written",
         cause: "A device failed, or stored bytes are damaged.",

@@ -15,6 +15,8 @@ public enum PoolCreation {
     public var layout: PoolLayout.Options
     /// Extents taken ahead of a stream, 1 to 4096.
     public var allocationRunExtents: Int
+    /// How long what is deleted stays in the trash; 0: it does not go there.
+    public var trashExpirySeconds: UInt32
     /// Devices that carry a Lamina superblock are taken, and what they hold is lost.
     public var isForced: Bool
     public var logNonce: UInt64
@@ -23,13 +25,14 @@ public enum PoolCreation {
     public init(
       name: String, poolUUID: StorageUUID, deviceUUIDs: [StorageUUID],
       layout: PoolLayout.Options = PoolLayout.Options(), allocationRunExtents: Int = 16,
-      isForced: Bool = false, logNonce: UInt64, opening: Opening
+      trashExpirySeconds: UInt32 = 0, isForced: Bool = false, logNonce: UInt64, opening: Opening
     ) {
       self.name = name
       self.poolUUID = poolUUID
       self.deviceUUIDs = deviceUUIDs
       self.layout = layout
       self.allocationRunExtents = allocationRunExtents
+      self.trashExpirySeconds = trashExpirySeconds
       self.isForced = isForced
       self.logNonce = logNonce
       self.opening = opening
@@ -116,7 +119,7 @@ public enum PoolCreation {
       ranges[index] = layout.devices[i].systemRanges
       uuids[index] = settings.deviceUUIDs[i]
     }
-    let superblock = Superblock(
+    var superblock = Superblock(
       features: FeatureMasks(), poolUUID: settings.poolUUID, poolName: settings.name,
       deviceUUID: settings.deviceUUIDs[0], device: DeviceIndex(index: 0), sequence: 0,
       checkpointSequence: 0, checkpointRecord: RecordNumber(0), logGeneration: 1,
@@ -127,6 +130,7 @@ public enum PoolCreation {
       doomed: .none, segmentTable: SystemTreeRoot(pointer: nil, level: 0),
       streams: [layout.stream], systemRanges: layout.devices[0].systemRanges, members: members,
       fenceEpoch: 0, openedBy: settings.opening, isOpen: false)
+    superblock.settings.trashExpirySeconds = settings.trashExpirySeconds
     return PoolImage(
       superblock: superblock, segments: layout.segments(), nodeCounts: [:], segmentPages: [],
       catalogue: PoolImage.emptyCatalogue, volumes: [], doomedTree: PoolImage.emptyDoomed,

@@ -163,15 +163,19 @@ public enum PoolOpening {
     try reading.checkVersions(versions.nodes, catalogue.volumes, doomed.entries)
     let bookmarks = try reading.bookmarks(segments.entries)
     try reading.checkBookmarks(bookmarks.list, versions.nodes, catalogue.volumes)
+    let holds = try reading.holds(segments.entries)
+    try reading.checkHolds(holds.entries, catalogue.volumes)
     // What this program does not know of it will no longer be true once it writes.
     superblock.features.clearBeforeWrite = 0
-    let image = PoolImage(
+    var image = PoolImage(
       superblock: superblock, segments: segments.entries, nodeCounts: counts,
       segmentPages: segments.pages, catalogue: catalogue.tree, volumes: catalogue.volumes,
       doomedTree: doomed.tree, doomed: doomed.entries, versionTree: versions.tree,
       versions: versions.nodes, bookmarkTree: bookmarks.tree, bookmarks: bookmarks.list,
       systemRanges: membership.systemRanges,
       deviceUUIDs: membership.deviceUUIDs)
+    image.holdTree = holds.tree
+    image.holds = holds.entries
     return Pool(
       image, bounds: bounds,
       recordCapacity: JournalRing.batchBytes(

@@ -12,6 +12,7 @@ public struct TableDamage: Error, Hashable, Sendable {
     case doomedList = "list of doomed trees"
     case versionTree = "version tree"
     case bookmarks = "list of bookmarks"
+    case holds = "list of holds"
     case map = "map or counts of a volume"
   }
   public var table: Table

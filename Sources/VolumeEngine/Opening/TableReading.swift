@@ -222,6 +222,38 @@ struct TableReading {
     }
   }
 
+  /// The shape of the list of holds, and its entries.
+  func holds(
+    _ segments: [SegmentEntry]
+  ) throws(PoolOpeningError) -> (tree: ResidentTree, entries: [HoldEntry]) {
+    var entries: [UInt64: [HoldEntry]] = [:]
+    let tree = try tree(
+      superblock.holds, .holds, .holds, FormatConstants.holdsPerLeaf, segments
+    ) { (key, leaf) throws(FormatError) in
+      entries[key] = []
+      for index in 0..<FormatConstants.holdsPerLeaf {
+        guard let entry = try HoldEntry.decode(from: leaf, index: index) else { continue }
+        entries[key]?.append(entry)
+      }
+    }
+    return (tree, entries.keys.sorted().flatMap { entries[$0] ?? [] })
+  }
+
+  /// Each volume counts its holds.
+  func checkHolds(
+    _ holds: [HoldEntry], _ volumes: [VolumeRecord]
+  ) throws(PoolOpeningError) {
+    var counts: [VolumeID: UInt32] = [:]
+    for hold in holds { counts[hold.volume, default: 0] += 1 }
+    for volume in volumes where counts.removeValue(forKey: volume.id) ?? 0 != volume.holds {
+      throw .superblockContradictsDevices(
+        "volume \(volume.id.number) has another number of holds than it says")
+    }
+    if let missing = counts.keys.min() {
+      throw .superblockContradictsDevices("volume \(missing.number) is held and is not there")
+    }
+  }
+
   /// Whatever lives, lives below a branch point that is there.
   func checkVersions(
     _ nodes: [VersionNode], _ volumes: [VolumeRecord], _ doomed: [DoomedEntry]

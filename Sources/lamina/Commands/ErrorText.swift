@@ -28,13 +28,14 @@ extension ManagementError.Code {
     case .invalidRequest, .requestTooLarge, .routeNotFound, .methodNotAllowed, .poolNotFound,
       .poolExists, .poolInUse, .poolReadOnly, .poolDamaged, .volumeNotFound, .volumeExists,
       .volumeInUse, .snapshotNotFound, .snapshotExists, .volumesNotRelated, .volumeReceiving,
-      .volumeChanged, .baseNotFound, .streamDamaged, .bookmarkNotFound,
-      .bookmarkExists, .bookmarkNotOnLine, .noSpace, .limitReached, .imagePinned,
-      .imagePinLost, .notSupported, .formatNotSupported, .deviceMissing, .deviceForeign,
-      .deviceHasData, .deviceUnsuitable, .deviceDamaged, .directIONotPossible, .ringNotPermitted,
-      .permissionDenied, .addressInUse, .socketPathTooLong,
-      .stateFolderUnusable, .inputOutput, .serverNotRunning, .serverUnreachable, .serverStopping,
-      .timedOut, .protocolViolation, .unrecognized, .internalFailure:
+      .volumeChanged, .baseNotFound, .streamDamaged, .bookmarkNotFound, .bookmarkExists,
+      .bookmarkNotOnLine, .held, .holdExists, .holdNotFound, .trashItemNotFound, .wouldLoseData,
+      .noSpace, .limitReached, .imagePinned, .imagePinLost, .notSupported, .formatNotSupported,
+      .deviceMissing, .deviceForeign, .deviceHasData, .deviceUnsuitable, .deviceDamaged,
+      .directIONotPossible, .ringNotPermitted, .permissionDenied, .addressInUse,
+      .socketPathTooLong, .stateFolderUnusable, .inputOutput, .serverNotRunning,
+      .serverUnreachable, .serverStopping, .timedOut, .protocolViolation, .unrecognized,
+      .internalFailure:
       1
     }
   }

@@ -4,9 +4,9 @@ import PoolServer
 
 struct PoolCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pool", abstract: "Create pools, look at them and check them.",
+    commandName: "pool", abstract: "Create pools, change, look at and check them.",
     subcommands: [
-      PoolCreate.self, PoolShowStatus.self, PoolUsageCommand.self, PoolCheck.self,
+      PoolCreate.self, PoolShowStatus.self, PoolUsageCommand.self, PoolSet.self, PoolCheck.self,
       PoolDumpCommand.self,
     ])
 }
@@ -45,6 +45,11 @@ struct PoolCreate: AsyncParsableCommand {
   @Option(help: ArgumentHelp("direct (O_DIRECT) or buffered.", valueName: "mode"))
   var cache = "direct"
 
+  @Option(
+    help: ArgumentHelp(
+      "How long what is deleted can be restored, as in 7d; 0: not at all.", valueName: "time"))
+  var trashExpiry = "0"
+
   @Flag(help: "Take devices although they carry the signature of something else.")
   var force = false
 
@@ -70,7 +75,43 @@ struct PoolCreate: AsyncParsableCommand {
     return try PoolSpecification(
       name: PoolName(name), devices: parsed, segmentSizeBytes: OptionText.size(segmentSize),
       allocationRunBytes: OptionText.size(allocationRun), cacheMode: OptionText.cacheMode(cache),
-      overwriteForeignData: force)
+      overwriteForeignData: force, trashExpirySeconds: DurationText.parse(trashExpiry))
+  }
+}
+
+struct PoolSet: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "set", abstract: "Change a setting of a pool.",
+    discussion: """
+      --trash-expiry says how long what is deleted from now on can be restored. What is in the \
+      trash already keeps its time.
+
+      Examples:
+        lamina pool set tank --trash-expiry 7d
+        lamina pool set tank --trash-expiry 0
+      """)
+
+  @Argument(help: "The name of the pool.")
+  var name: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Seconds, or a whole number with s, m, h, d or w; 0 turns the trash off.",
+      valueName: "time"))
+  var trashExpiry: String
+
+  @OptionGroup var shared: SharedOptions
+
+  func run() async throws {
+    try await shared.report { (state) throws(ManagementError) in
+      let pool = try PoolName(name)
+      let change = PoolChange(trashExpirySeconds: try DurationText.parse(trashExpiry))
+      let access = PoolAccess(state: state)
+      let status = try await access.use(pool) { (service) throws(ManagementError) in
+        try await service.change(change)
+      }
+      return PoolStatusResult(output: status, nextCommand: nil)
+    }
   }
 }
 

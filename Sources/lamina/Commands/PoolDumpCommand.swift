@@ -9,8 +9,8 @@ struct PoolDumpCommand: AsyncParsableCommand {
     commandName: "dump", abstract: "Show a structure of a pool as it is on its devices.",
     discussion: """
       Structures: superblock, members, segments, catalogue, volume NAME, node ADDRESS, journal, \
-      counts SEGMENT, doomed. What is damaged is shown as far as it can be decoded, with what is \
-      wrong. Nothing is written. The pool must not be served meanwhile.
+      counts SEGMENT, doomed, holds. What is damaged is shown as far as it can be decoded, with \
+      what is wrong. Nothing is written. The pool must not be served meanwhile.
 
       Examples:
         lamina pool dump tank superblock
@@ -56,7 +56,7 @@ struct PoolDumpCommand: AsyncParsableCommand {
   ) throws(ManagementError) -> PoolDump.Structure {
     let simple: [String: PoolDump.Structure] = [
       "superblock": .superblock, "members": .members, "segments": .segments,
-      "catalogue": .catalogue, "journal": .journal, "doomed": .doomed,
+      "catalogue": .catalogue, "journal": .journal, "doomed": .doomed, "holds": .holds,
     ]
     if let structure = simple[name] {
       guard which == nil else { throw usage("'\(name)' takes nothing behind it") }
@@ -79,7 +79,7 @@ struct PoolDumpCommand: AsyncParsableCommand {
     ManagementError(
       .invalidArgument, message,
       correction: "Use superblock, members, segments, catalogue, volume NAME, node ADDRESS,"
-        + " journal, counts SEGMENT or doomed.")
+        + " journal, counts SEGMENT, doomed or holds.")
   }
 
   private func refusal(_ problem: PoolDump.Problem) -> ManagementError {

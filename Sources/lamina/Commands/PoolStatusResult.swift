@@ -21,6 +21,15 @@ struct PoolStatusResult: CommandResult {
       fields.append(
         ("reclaimable", "\(SizeText.human(pool.reclaimableBytes)) with the next checkpoint"))
     }
+    if pool.trashExpirySeconds > 0 || pool.trashCount > 0 {
+      let expiry = DurationText.text(seconds: pool.trashExpirySeconds)
+      fields.append(
+        (
+          "trash",
+          "\(pool.trashCount) items, \(SizeText.human(pool.trashBytes)); kept "
+            + (pool.trashExpirySeconds == 0 ? "no longer" : "for \(expiry)")
+        ))
+    }
     fields += [
       ("volumes", "\(pool.volumeCount)"), ("segment", SizeText.human(pool.segmentSizeBytes)),
       ("allocation run", SizeText.human(pool.allocationRunBytes)),

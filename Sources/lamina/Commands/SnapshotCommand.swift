@@ -3,9 +3,10 @@ import Management
 
 struct SnapshotCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "snapshot", abstract: "Create, list, show, compare and delete snapshots.",
+    commandName: "snapshot", abstract: "Create, list, show, compare, rename and delete snapshots.",
     subcommands: [
-      SnapshotCreate.self, SnapshotShowList.self, SnapshotShow.self, SnapshotDelete.self,
+      SnapshotCreate.self, SnapshotShowList.self, SnapshotShow.self, SnapshotRename.self,
+      SnapshotDelete.self,
       SnapshotDiff.self, SnapshotRanges.self,
     ])
 }
@@ -108,15 +109,23 @@ struct SnapshotDelete: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Delete snapshots.",
     discussion: """
-      Clones that were made of them stay. What only they held comes back in the background.
+      Clones that were made of them stay. If the pool has a trash (pool set), they go there and \
+      can be restored for a while; else, and with --now, what only they held comes back in the \
+      background.
 
       Examples:
         lamina snapshot delete tank/disk@monday tank/disk@tuesday
         lamina snapshot delete --dry-run tank/disk@monday tank/disk@tuesday
+        lamina snapshot delete tank/disk@monday --now
       """)
 
   @Argument(help: ArgumentHelp("The snapshots.", valueName: "pool/volume@snapshot"))
   var snapshots: [String]
+
+  @Flag(
+    name: [.customLong("now"), .customLong("permanently")],
+    help: "Past the trash: they cannot be restored.")
+  var now = false
 
   @Flag(help: "Only say what deleting them together would free.")
   var dryRun = false
@@ -136,8 +145,12 @@ struct SnapshotDelete: AsyncParsableCommand {
           return .second(
             SpaceEstimateResult(pool: pool, space: try await service.estimateSpace(of: query)))
         }
-        for reference in references { try await service.deleteSnapshot(reference.snapshot) }
-        return .first(SnapshotsDeletedResult(snapshots: references))
+        let hasTrash = try await service.status().trashExpirySeconds > 0
+        for reference in references {
+          try await service.deleteSnapshot(reference.snapshot, permanently: now)
+        }
+        return .first(
+          SnapshotsDeletedResult(snapshots: references, areTrashed: hasTrash && !now))
       }
     }
   }
@@ -251,13 +264,17 @@ struct SnapshotListResult: CommandResult {
 struct SnapshotsDeletedResult: CommandResult {
   struct Output: Encodable, Sendable {
     var deleted: [String]
+    var trashed: Bool
   }
 
   var snapshots: [SnapshotReference]
-  var output: Output { Output(deleted: snapshots.map(\.description)) }
+  var areTrashed = false
+  var output: Output { Output(deleted: snapshots.map(\.description), trashed: areTrashed) }
   var text: String? {
     "deleted \(snapshots.map(\.description).joined(separator: ", "));"
-      + " what only they held comes back in the background"
+      + (areTrashed
+        ? " 'lamina trash restore' brings them back"
+        : " what only they held comes back in the background")
   }
   var nextCommand: String? { nil }
 }

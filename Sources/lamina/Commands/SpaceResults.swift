@@ -123,7 +123,8 @@ struct SpaceUsageResult: CommandResult {
     ])
     for holder in usage.holders {
       table.add([
-        "\(output.pool)/\(holder.name)", SizeText.human(holder.sizeBytes),
+        "\(output.pool)/\(holder.name)" + (holder.inTrash == true ? " (in the trash)" : ""),
+        SizeText.human(holder.sizeBytes),
         SizeText.human(holder.referencedBytes), SizeText.human(holder.exclusiveBytes),
         SizeText.human(holder.sharedBytes),
       ])

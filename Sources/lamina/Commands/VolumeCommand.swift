@@ -3,10 +3,10 @@ import Management
 
 struct VolumeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "volume", abstract: "Create, show, clone, roll back and delete volumes.",
+    commandName: "volume", abstract: "Create, show, change, clone, roll back and delete volumes.",
     subcommands: [
-      VolumeCreate.self, VolumeShowList.self, VolumeShow.self, VolumeClone.self,
-      VolumeRollback.self, VolumeDelete.self,
+      VolumeCreate.self, VolumeShowList.self, VolumeShow.self, VolumeResize.self,
+      VolumeRename.self, VolumeClone.self, VolumeRollback.self, VolumeDelete.self,
     ])
 }
 
@@ -141,15 +141,23 @@ struct VolumeDelete: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Delete a volume and all that it holds.",
     discussion: """
-      It is gone at once, for hosts that use it too; its space comes back in the background.
+      It is gone at once, for hosts that use it too. If the pool has a trash (pool set), it goes \
+      there with its snapshots and can be restored for a while; else, and with --now, its space \
+      comes back in the background.
 
       Examples:
         lamina volume delete tank/disk
         lamina volume delete tank/disk --dry-run
+        lamina volume delete tank/disk --now
       """)
 
   @Argument(help: ArgumentHelp("The volume.", valueName: "pool/volume"))
   var volume: String
+
+  @Flag(
+    name: [.customLong("now"), .customLong("permanently")],
+    help: "Past the trash: it cannot be restored.")
+  var now = false
 
   @Flag(help: "Only say what it would free.")
   var dryRun = false
@@ -167,8 +175,9 @@ struct VolumeDelete: AsyncParsableCommand {
             SpaceEstimateResult(
               pool: reference.pool, space: try await service.estimateSpace(of: query)))
         }
-        try await service.deleteVolume(named: reference.volume)
-        return .first(VolumeDeletedResult(volume: reference))
+        let hasTrash = try await service.status().trashExpirySeconds > 0
+        try await service.deleteVolume(named: reference.volume, permanently: now)
+        return .first(VolumeDeletedResult(volume: reference, isTrashed: hasTrash && !now))
       }
     }
   }

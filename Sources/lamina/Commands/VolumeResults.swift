@@ -64,10 +64,16 @@ struct VolumeListResult: CommandResult {
 struct VolumeDeletedResult: CommandResult {
   struct Output: Encodable, Sendable {
     var deleted: String
+    var trashed: Bool
   }
 
   var volume: VolumeReference
-  var output: Output { Output(deleted: volume.description) }
-  var text: String? { "deleted \(volume); its space comes back in the background" }
+  var isTrashed = false
+  var output: Output { Output(deleted: volume.description, trashed: isTrashed) }
+  var text: String? {
+    isTrashed
+      ? "deleted \(volume); it is in the trash: lamina trash restore \(volume)"
+      : "deleted \(volume); its space comes back in the background"
+  }
   var nextCommand: String? { nil }
 }
