@@ -1,5 +1,6 @@
 import BlockExport
 import DiskFormat
+import DiskFormat
 import PoolCore
 public import StorageUnits
 
@@ -13,6 +14,12 @@ enum BookmarkOrder {
 struct RaisedExtent: Hashable {
   var volume: VolumeID
   var extent: VirtualExtent
+}
+
+/// The newest bookmark on a volume's line is gone, by a record that is not durable yet.
+struct FallenBookmark {
+  var epoch: ShareEpoch
+  var record: RecordNumber
 }
 
 /// Bookmarks, and the writes that their volumes do in place for the first time since.
@@ -57,7 +64,7 @@ extension VolumeEngine {
         throw .noSuchBookmark(name)
       }
       try pool.prepareBookmarkDeletion(bookmark.id)
-      pool.applyBookmarkDeletion(of: bookmark.id)
+      keepingRaises { pool.applyBookmarkDeletion(of: bookmark.id) }
     }
   }
 
@@ -75,7 +82,7 @@ extension VolumeEngine {
     let v = slots[p].volume
     let key = RaisedExtent(volume: volumes[v.index].id, extent: slots[p].extent)
     if raises.isEmpty || raises[key] == nil {
-      guard entry.upper.birth <= pool.bookmarkEpoch(of: v) else { return false }
+      guard entry.upper.birth <= raiseEpoch(of: v) else { return false }
       guard admitRecord(p, tier: .reclaim) else { return true }
       _ = pool.applyMap(v, slots[p].extent, .raised)
       raises[key] = pool.lastRecord
@@ -85,8 +92,38 @@ extension VolumeEngine {
     return true
   }
 
+  /// The epoch of the newest bookmark that a power cut may leave on the volume's line.
+  private func raiseEpoch(of v: VolumeSlot) -> ShareEpoch {
+    let epoch = pool.bookmarkEpoch(of: v)
+    if fallenBookmarks.isEmpty { return epoch }
+    return max(epoch, fallenBookmarks[volumes[v.index].id]?.epoch ?? .zero)
+  }
+
+  /// Makes a change that takes bookmarks away: until it is durable, writes raise births as before.
+  ///
+  ///     delete the bookmark            write in place            power cut
+  ///     the record is applied
+  ///                                    data reaches the device
+  ///                                                              the record is lost: the bookmark
+  ///                                                              is back, and would miss the block
+  func keepingRaises(_ change: () -> Void) {
+    let before = pool.bookmarks.isEmpty ? [] : pool.volumeIDs.map { ($0, bookmarkEpoch(of: $0)) }
+    change()
+    for (id, epoch) in before where bookmarkEpoch(of: id) < epoch {
+      let earlier = fallenBookmarks[id]?.epoch ?? .zero
+      fallenBookmarks[id] = FallenBookmark(epoch: max(epoch, earlier), record: pool.lastRecord)
+    }
+  }
+
+  private func bookmarkEpoch(of id: VolumeID) -> ShareEpoch {
+    pool.volume(id).map { pool.bookmarkEpoch(of: $0) } ?? .zero
+  }
+
   /// Records up to this one are durable.
   func forgetRaises(through record: RecordNumber) {
+    if !fallenBookmarks.isEmpty {
+      fallenBookmarks = fallenBookmarks.filter { record < $0.value.record }
+    }
     if raises.isEmpty { return }
     raises = raises.filter { record < $0.value }
   }

@@ -231,7 +231,7 @@ extension VolumeEngine: ExportDirectory {
       volumes[slot.index].isGoing = error == .mustWaitForCheckpoint
       return refuse(token, error)
     }
-    _ = pool.applyDelete(slot)
+    keepingRaises { _ = pool.applyDelete(slot) }
     volumes[slot.index] = VolumeActivity()
     noteRecords()
     spaceMayHaveCome()

@@ -101,7 +101,7 @@ extension VolumeEngine {
 
   private func emptyingStep(_ slot: VolumeSlot) {
     let parts = pool.unit(of: slot)
-    _ = pool.applyEmptyingStep(slot)
+    keepingRaises { _ = pool.applyEmptyingStep(slot) }
     // A slot that was given up belongs to whoever gets it next.
     for part in parts where pool.isFree(part) && part.index < volumes.count {
       volumes[part.index] = VolumeActivity()

@@ -93,6 +93,8 @@ public final class VolumeEngine {
   var nextImagePin: UInt64 = 1
   /// Layers whose raised birth is not durable yet: `VolumeEngine+Bookmarks.swift`.
   var raises: [RaisedExtent: RecordNumber] = [:]
+  /// Volumes that had a newer bookmark before a record that is not durable.
+  var fallenBookmarks: [VolumeID: FallenBookmark] = [:]
   /// Scans of maps in the background: `Scans/VolumeEngine+Scans.swift`.
   var scans: [RunningScan] = []
   /// The wall clock, as far as the driver tells: decides when the trash expires. 0: not known.

@@ -81,6 +81,32 @@ import Testing
     #expect(throws: ExportError.volumeGone) { try Self.changes(rig, v, since: bookmark) }
   }
 
+  // delete the bookmark            overwrite in place
+  // applied, its round begins
+  //                                must still raise: a power cut brings the bookmark back
+  // durable
+  //                                writes the data
+  @Test func aDeletedBookmarkCountsUntilItsEndIsDurable() throws {
+    let (rig, v, _) = try Self.bookmarked()
+    let writes = rig.dataWrites
+    let token = rig.beginManagement { $0.deleteBookmark(named: "m", of: v, token: $1) }
+    rig.turn()
+    #expect(rig.pool.bookmarks.isEmpty)
+    let write = rig.submit(.write, v, at: 4096, bytes: pattern(2, 4096))
+    rig.turn()
+    while rig.managementAnswers[token] == nil {
+      #expect(rig.dataWrites == writes)
+      try #require(rig.completeOne())
+    }
+    rig.settle()
+    #expect(rig.outcome(write) == nil)
+    #expect(rig.engine.fallenBookmarks.isEmpty && rig.engine.raises.isEmpty)
+    // Now nobody asks any more.
+    let number = rig.pool.lastRecord
+    #expect(rig.write(v, at: 8192, pattern(3, 4096)) == nil)
+    #expect(rig.pool.lastRecord == number)
+  }
+
   @Test func firstWritesAndDiscardsAreReportedAndNeedNoRound() throws {
     let (rig, v, bookmark) = try Self.bookmarked()
     let flushes = rig.flushes
