@@ -1,6 +1,6 @@
 public import StorageUnits
 
-/// Snapshots, clones and rollbacks.
+/// Snapshots, clones, rollbacks and resizes.
 ///
 /// A snapshot is cut at one instant between its request and its answer: it holds every write that
 /// was answered before the request and none that was issued after the answer. It is durable when it
@@ -10,13 +10,18 @@ extension ReferenceModel {
   /// What became of a volume as a whole.
   public enum Fate: Hashable, Sendable {
     case certain
-    /// Whether the rollback that was issued at `at` took place.
-    case rolledBack(Bool, at: UInt64)
+    /// Whether the rollback or resize that was issued at `at` took place.
+    case replaced(Bool, at: UInt64)
+
+    public var isReplaced: Bool {
+      if case .replaced(let isReplaced, _) = self { return isReplaced }
+      return false
+    }
 
     func contents(of history: SectorHistory, after ending: Ending) -> [UInt64] {
       switch self {
       case .certain: history.after(ending)
-      case .rolledBack(let isReplaced, let time):
+      case .replaced(let isReplaced, let time):
         history.after(ending, replacedAt: time, isReplaced: isReplaced)
       }
     }
@@ -33,14 +38,17 @@ extension ReferenceModel {
   /// No more is asked about what was issued at `issued`.
   public mutating func branchEnded(issued: UInt64) { readEnded(issued: issued) }
 
-  /// The snapshot or clone that was asked for at `issued` exists whatever happens.
+  /// The snapshot or clone that was asked for at `issued` exists whatever happens. `sizeBytes`:
+  /// that of its source then; nil: as it is now.
   public mutating func branched(
-    _ id: VolumeID, of source: VolumeID, issued: UInt64, isSnapshot: Bool
+    _ id: VolumeID, of source: VolumeID, issued: UInt64, isSnapshot: Bool,
+    sizeBytes: UInt64? = nil
   ) {
     let time = nextTick()
-    var volume = Volume(sizeBytes: sizeBytes(of: source), existence: .certain)
+    let size = sizeBytes ?? self.sizeBytes(of: source)
+    var volume = Volume(sizeBytes: size, existence: .certain)
     volume.isSnapshot = isSnapshot
-    for (sector, versions) in branchContents(of: source, issued: issued) {
+    for (sector, versions) in branchContents(of: source, issued: issued) where sector < size / 512 {
       volume.histories[sector] = SectorHistory(oneOf: versions, at: time)
     }
     volumes[id] = volume
@@ -73,52 +81,77 @@ extension ReferenceModel {
     }
   }
 
-  // MARK: Rollback
+  // MARK: Rollback and resize
 
-  /// A rollback is asked for: the volume may have the snapshot's content from now on. At most one
-  /// of a volume is on its way at a time.
+  /// A rollback is asked for: the volume may have the snapshot's content and size from now on. At
+  /// most one replacement of a volume is on its way at a time.
   public mutating func issueRollback(of volume: VolumeID, to snapshot: VolumeID) -> UInt64 {
     let time = nextTick()
     let source = volumes[snapshot]?.histories ?? [:]
-    precondition(volumes[volume]?.replacedAt == nil)
+    precondition(volumes[volume]?.replacement == nil)
     let own = volumes[volume].map { Array($0.histories.keys) } ?? []
     for sector in Set(source.keys).union(own) {
       let contents = source[sector].map { Set($0.readable(issued: time)).sorted() } ?? [0]
       volumes[volume]?.histories[sector, default: SectorHistory()].replace(
         byOneOf: contents, at: time)
     }
-    volumes[volume]?.replacedAt = time
+    let size = sizeBytes(of: snapshot)
+    volumes[volume]?.replacement = Replacement(issued: time, from: 0, sizeBytes: size)
     return time
   }
 
-  /// The rollback that was issued at `issued` is answered: it holds whatever happens.
-  public mutating func rolledBack(_ volume: VolumeID, to snapshot: VolumeID, issued: UInt64) {
+  /// Another size is asked for: what lies beyond a smaller one may be gone for ever from now on.
+  public mutating func issueResize(of volume: VolumeID, to sizeBytes: UInt64) -> UInt64 {
+    let time = nextTick()
+    precondition(volumes[volume]?.replacement == nil)
+    let isShrink = sizeBytes < self.sizeBytes(of: volume)
+    let from = isShrink ? sizeBytes / 512 : UInt64.max
+    if isShrink { changeHistories(of: volume, from: from) { $0.replace(byOneOf: [0], at: time) } }
+    volumes[volume]?.replacement = Replacement(issued: time, from: from, sizeBytes: sizeBytes)
+    return time
+  }
+
+  /// The rollback or resize that was issued at `issued` is answered: it holds whatever happens.
+  public mutating func replaced(_ volume: VolumeID, issued: UInt64) {
     let time = nextTick()
     let oldest = readers.min() ?? .max
-    let size = sizeBytes(of: snapshot)
-    volumes[volume]?.sizeBytes = size
-    volumes[volume]?.replacedAt = nil
-    changeHistories(of: volume) {
+    guard let replacement = volumes[volume]?.replacement, replacement.issued == issued else {
+      return
+    }
+    volumes[volume]?.sizeBytes = replacement.sizeBytes
+    volumes[volume]?.replacement = nil
+    changeHistories(of: volume, from: replacement.from) {
       $0.answer(issued: issued, at: time, isDurable: true)
+      $0.prune(oldestReader: oldest)
+    }
+    // Whatever was answered beyond the end went with it.
+    changeHistories(of: volume, from: replacement.sizeBytes / 512) {
+      $0.cutOff(issued: issued, at: time)
       $0.prune(oldestReader: oldest)
     }
   }
 
-  /// The rollback that was issued at `issued` was refused: nothing has changed.
-  public mutating func rollbackRefused(_ volume: VolumeID, issued: UInt64) {
+  /// The rollback or resize that was issued at `issued` was refused: nothing has changed.
+  public mutating func replacementRefused(_ volume: VolumeID, issued: UInt64) {
     changes += 1
-    volumes[volume]?.replacedAt = nil
-    changeHistories(of: volume) { $0.withdraw(issued: issued) }
+    volumes[volume]?.replacement = nil
+    changeHistories(of: volume, from: 0) { $0.withdraw(issued: issued) }
   }
 
-  public func isBeingRolledBack(_ volume: VolumeID) -> Bool {
-    volumes[volume]?.replacedAt != nil
+  /// A rollback or resize of the volume is on its way.
+  public func isBeingReplaced(_ volume: VolumeID) -> Bool {
+    volumes[volume]?.replacement != nil
   }
 
-  private mutating func changeHistories(
-    of volume: VolumeID, _ change: (inout SectorHistory) -> Void
+  /// The size that the rollback or resize on its way would give the volume.
+  public func sizeAfterReplacement(of volume: VolumeID) -> UInt64? {
+    volumes[volume]?.replacement?.sizeBytes
+  }
+
+  mutating func changeHistories(
+    of volume: VolumeID, from first: UInt64, _ change: (inout SectorHistory) -> Void
   ) {
-    guard let sectors = volumes[volume]?.histories.keys.map({ $0 }) else { return }
+    guard let sectors = volumes[volume]?.histories.keys.filter({ first <= $0 }) else { return }
     for sector in sectors {
       if var history = volumes[volume]?.histories[sector] {
         change(&history)
@@ -129,10 +162,12 @@ extension ReferenceModel {
 }
 
 extension ReferenceModel.Volume {
-  /// The history of a sector that nobody wrote: zeros, also of what it is being rolled back to.
-  var untouched: SectorHistory {
+  /// The history of a sector that nobody wrote: zeros, also of what it is being replaced by.
+  func untouched(_ sector: UInt64) -> SectorHistory {
     var history = SectorHistory()
-    if let replacedAt { history.replace(byOneOf: [0], at: replacedAt) }
+    if let replacement, replacement.from <= sector {
+      history.replace(byOneOf: [0], at: replacement.issued)
+    }
     return history
   }
 }

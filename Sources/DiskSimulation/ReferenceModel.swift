@@ -39,11 +39,19 @@ public struct ReferenceModel {
     var existence: Existence
     /// It never changes again.
     var isSnapshot = false
-    /// When the rollback was issued of which nothing is known yet.
-    var replacedAt: UInt64?
+    /// The rollback or resize of which nothing is known yet.
+    var replacement: Replacement?
     var histories: [UInt64: SectorHistory] = [:]
     /// Sectors with a version that is not durable: what a flush has to look at.
     var undurable: Set<UInt64> = []
+  }
+
+  /// The volume gets other contents and another size, or does not.
+  struct Replacement {
+    var issued: UInt64
+    /// Sectors from this one on are replaced.
+    var from: UInt64
+    var sizeBytes: UInt64
   }
 
   var volumes: [VolumeID: Volume] = [:]
@@ -83,7 +91,10 @@ public struct ReferenceModel {
   }
 
   /// A delete was refused: the volume is there as before.
-  public mutating func volumeDeleteRefused(_ id: VolumeID) { volumes[id]?.existence = .certain }
+  public mutating func volumeDeleteRefused(_ id: VolumeID) {
+    changes += 1
+    volumes[id]?.existence = .certain
+  }
 
   /// A delete is answered: the volume is gone whatever happens.
   public mutating func volumeDeleted(_ id: VolumeID) {
@@ -99,6 +110,11 @@ public struct ReferenceModel {
   }
 
   public func sizeBytes(of id: VolumeID) -> UInt64 { volumes[id]?.sizeBytes ?? 0 }
+
+  /// Sectors of which more is known than that nobody wrote them, in order.
+  public func touchedSectors(of id: VolumeID) -> [UInt64] {
+    volumes[id]?.histories.keys.sorted() ?? []
+  }
 
   // MARK: Operations
 
@@ -131,7 +147,7 @@ public struct ReferenceModel {
     if !zeros { writers[time] = volume }
     for sector in sectors {
       let isOptional = whole.map { !$0.contains(sector) } ?? false
-      let untouched = volumes[volume]?.untouched ?? SectorHistory()
+      let untouched = volumes[volume]?.untouched(sector) ?? SectorHistory()
       volumes[volume]?.histories[sector, default: untouched].issue(
         zeros ? 0 : time, at: time, isOptional: isOptional)
       volumes[volume]?.undurable.insert(sector)
@@ -204,16 +220,32 @@ public struct ReferenceModel {
     return unsafe check(volume, firstSector, bytes) { $0.readable(issued: issued) }
   }
 
+  /// The versions that a read issued at `issued` may find in each sector; sectors that are not
+  /// listed hold zeros. In no particular order.
+  public func readable(
+    _ volume: VolumeID, issued: UInt64
+  ) -> [(sector: UInt64, versions: [UInt64])] {
+    volumes[volume]?.histories.map { ($0.key, $0.value.readable(issued: issued)) } ?? []
+  }
+
   /// A read failed or was never answered.
   public mutating func readEnded(issued: UInt64) { readers.remove(issued) }
 
   // MARK: After a crash
 
-  /// What may have become of a volume as a whole: a rollback that was not answered has taken place
-  /// or has not. Each is to be tried, and one must fit.
+  /// What may have become of a volume as a whole: a rollback or resize that was not answered has
+  /// taken place or has not. Each is to be tried, and one must fit.
   public func fates(of volume: VolumeID) -> [Fate] {
-    guard let time = volumes[volume]?.replacedAt else { return [.certain] }
-    return [.rolledBack(false, at: time), .rolledBack(true, at: time)]
+    guard let time = volumes[volume]?.replacement?.issued else { return [.certain] }
+    return [.replaced(false, at: time), .replaced(true, at: time)]
+  }
+
+  /// The size that goes with a fate.
+  public func sizeBytes(of id: VolumeID, _ fate: Fate) -> UInt64 {
+    if case .replaced(true, _) = fate, let replacement = volumes[id]?.replacement {
+      return replacement.sizeBytes
+    }
+    return sizeBytes(of: id)
   }
 
   /// What is wrong with `bytes`, read from `firstSector` on after the recovery from `ending`.
@@ -257,12 +289,16 @@ public struct ReferenceModel {
     }
   }
 
-  /// After recovery, whether a volume that may have been deleted is there.
-  public mutating func settle(_ volume: VolumeID, exists: Bool) {
-    changes += 1
+  /// After recovery, whether a volume that may have been deleted is there, and the size that it
+  /// has: nothing is left beyond it.
+  public mutating func settle(_ volume: VolumeID, exists: Bool, sizeBytes: UInt64? = nil) {
+    let time = nextTick()
     volumes[volume]?.existence = exists ? .certain : .none
-    volumes[volume]?.replacedAt = nil
+    volumes[volume]?.replacement = nil
     readers = []
+    guard let sizeBytes else { return }
+    volumes[volume]?.sizeBytes = sizeBytes
+    changeHistories(of: volume, from: sizeBytes / 512) { $0.settle(on: 0, at: time) }
   }
 
   // MARK: Checking
@@ -289,6 +325,11 @@ public struct ReferenceModel {
       }
     }
     return violations
+  }
+
+  /// The version of the sector at a byte; 0 for zeros, nil for what nobody wrote.
+  public static func version(at byte: Int, of bytes: UnsafeRawBufferPointer) -> UInt64? {
+    version(unsafe StampedSector.read(.init(rebasing: bytes[byte..<byte + 512])))
   }
 
   static func version(_ contents: SectorContents) -> UInt64? {

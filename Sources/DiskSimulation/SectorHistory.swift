@@ -61,6 +61,14 @@ struct SectorHistory: Hashable {
   /// The operation issued at `issued` was refused: it did nothing.
   mutating func withdraw(issued: UInt64) { versions.removeAll { $0.issued == issued } }
 
+  /// The sector was cut off by what was issued at `issued` and has ended at `time`: it holds zeros,
+  /// or later what is still on its way.
+  mutating func cutOff(issued: UInt64, at time: UInt64) {
+    withdraw(issued: issued)
+    versions.append(
+      Version(content: 0, issued: time, answered: time, isDurable: true, isOptional: false))
+  }
+
   /// A flush that arrived at `arrival` was answered.
   mutating func flush(arrival: UInt64) {
     for i in versions.indices {

@@ -1,6 +1,7 @@
 import BlockIO
 import CrashExploration
 import DiskSimulation
+import StorageUnits
 import Testing
 
 /// What the exploration must notice, or else it proves nothing.
@@ -37,6 +38,40 @@ import Testing
       for device in $0.devices {
         device.inject(
           DeviceFault(.misdirectedWrite(byBytes: 8192), on: .write, number: 1))
+      }
+    }.failure
+    #expect(failure != nil)
+  }
+
+  /// One barrier is missing and all others are there.
+  @Test(arguments: [1, 2, 3])
+  func oneFlushThatLiesIsNoticed(number: Int) async throws {
+    let failure = try await explore("every-history", operations: 2) {
+      for device in $0.devices {
+        device.inject(DeviceFault(.lyingFlush, on: .flush, number: number))
+      }
+    }.failure
+    #expect(failure != nil)
+  }
+
+  /// On a single device the barrier between the data and the records that name it does nothing, and
+  /// the next one makes both durable: only their order is lost.
+  @Test func recordsThatOvertakeTheirDataAreNoticed() async throws {
+    let failure = try await explore("write-during-barrier-on-1x512", operations: 3) {
+      for number in stride(from: 1, to: 40, by: 2) {
+        $0.devices[0].inject(DeviceFault(.lyingFlush, on: .flush, number: number))
+      }
+    }.failure
+    #expect(failure != nil)
+  }
+
+  @Test func aBitThatFlipsAtRestIsNoticed() async throws {
+    let failure = try await explore("every-history", operations: 2) {
+      for device in $0.devices {
+        for page in 0..<device.sizeBytes >> 12
+        where device.visibleContents[page]?.isHostData == true {
+          device.rot(at: DeviceByteOffset(page << 12 + 100), bit: 3)
+        }
       }
     }.failure
     #expect(failure != nil)

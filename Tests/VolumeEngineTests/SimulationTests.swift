@@ -54,7 +54,7 @@ import Testing
     let failure = SimulationFailure(
       scenario: scenario, problems: run.problems, steps: steps, kept: Array(steps.indices))
     let shrunk = Simulation.shrink(failure, runs: 400)
-    #expect(shrunk.kept.count < steps.count / 3)
+    #expect(shrunk.kept.count < steps.count / 2)
     #expect(shrunk.kept.first == 0)
     let again = try Simulation.replay(scenario, shrunk.kept.map { steps[$0] })
     #expect(again.problems == shrunk.problems)

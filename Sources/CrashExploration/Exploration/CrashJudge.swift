@@ -90,7 +90,9 @@ final class CrashJudge {
       if bounds.sharingCheckShare > 0 && whole % bounds.sharingCheckShare == 0 {
         figures.checkedLookups += 1
         let own = recover(crashed, step.choice, depth: depth, isWhole: false)
-        if own.volumes != pool.volumes || own.problems != pool.problems {
+        if own.volumes != pool.volumes || own.trashExpiry != pool.trashExpiry
+          || own.problems != pool.problems
+        {
           return Verdict(
             path: path + [step],
             problems: ["recovered otherwise than a state with the same tables"] + own.problems)

@@ -173,7 +173,7 @@ final class HistoryExplorer {
 
     private func updateExpected() {
       let model = session.expectation
-      let version = model.model.changes &* 64 &+ UInt64(model.creationsInFlight.count)
+      let version = model.model.changes &+ model.changes << 32
       if expectedAt == version { return }
       expectedAt = version
       for ending in CrashEnding.allCases {

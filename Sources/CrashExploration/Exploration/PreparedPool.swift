@@ -20,6 +20,7 @@ struct PreparedPool {
       try SimulatedMedia.create(family.media), seed: 1, settings: family.settings)
     server.completionOrder = .oldestFirst
     let session = HostSession(server, CrashExpectation())
+    session.expectation.isShortOfSpace = family.toleratesNoSpace
     if family.toleratesNoSpace { session.toleratedErrors = [.noSpace] }
     for operation in family.preparation {
       guard operation.isPossible(in: session) else {

@@ -6,23 +6,31 @@ struct RecoverableState {
   let volumes: [Volume]
   /// Volumes, snapshots and clones whose creation was under way: all of a group are there or none.
   let creations: [[Creation]]
+  /// What the trash may be set to, in seconds.
+  let trashExpiries: [UInt32]
   /// Tells expectations apart.
   let fingerprint: UInt64
 
   struct Volume {
     var id: VolumeID
-    var name: String
-    var sizeBytes: UInt64
     /// False if a deletion was under way.
     var isCertain: Bool
-    /// The blocks that may hold something else than zeros, in order, for each thing that may have
-    /// become of the volume as a whole.
-    var fates: [[Block]] = []
+    /// Each thing that may have become of the volume as a whole.
+    var fates: [Fate] = []
+    var bookmarks: [String: BookmarkBase]
+    /// What changed since a bookmark may not be known.
+    var wasRolledBack: Bool
+  }
+  struct Fate {
+    var facts: VolumeFacts
+    /// The blocks that may hold something else than zeros, in order.
+    var blocks: [Block]
   }
   struct Creation {
-    var name: String
-    var sizeBytes: UInt64
+    var uuid: StorageUUID
+    var facts: VolumeFacts
     var blocks: [Block]
+    var endsReceiveOf: VolumeID?
   }
   struct Block {
     var block: Int
@@ -36,17 +44,21 @@ struct RecoverableState {
     var volumes: [Volume] = []
     let model = expectation.model
     for id in model.volumeIDs {
-      guard let name = expectation.names[id] else { continue }
-      let size = model.sizeBytes(of: id)
+      guard let facts = expectation.facts[id] else { continue }
       var volume = Volume(
-        id: id, name: name, sizeBytes: size, isCertain: model.existence(of: id) == .certain)
+        id: id, isCertain: model.existence(of: id) == .certain,
+        bookmarks: expectation.bookmarkBases[id] ?? [:],
+        wasRolledBack: expectation.rolledBack.contains(id))
       add(id.number)
       add(volume.isCertain ? 1 : 2)
-      for fate in model.fates(of: id) {
-        let (blocks, sum) = Self.blocks(
-          model.recoverable(id, after: ending.modelEnding, fate))
-        volume.fates.append(blocks)
+      let contents = model.fates(of: id).map { fate in
+        Self.blocks(model.recoverable(id, after: ending.modelEnding, fate))
+      }
+      for alternative in facts.alternatives {
+        let (blocks, sum) = contents[alternative.isReplaced ? contents.count - 1 : 0]
+        volume.fates.append(Fate(facts: alternative.facts, blocks: blocks))
         add(sum)
+        add(alternative.facts.fingerprint)
       }
       volumes.append(volume)
     }
@@ -55,16 +67,21 @@ struct RecoverableState {
       add(UInt64(group.count))
       creations.append([])
       for creation in group {
-        add(creation.sizeBytes ^ UInt64(creation.name.utf8.count) << 40)
+        add(creation.facts.fingerprint)
         let contents = creation.branch.map {
           model.branchContents(of: $0.source, issued: $0.issued)
         }
-        let (blocks, sum) = Self.blocks(contents ?? [])
+        let end = creation.facts.sizeBytes / 512
+        let (blocks, sum) = Self.blocks(contents?.filter { $0.sector < end } ?? [])
         creations[creations.count - 1].append(
-          Creation(name: creation.name, sizeBytes: creation.sizeBytes, blocks: blocks))
+          Creation(
+            uuid: creation.uuid, facts: creation.facts, blocks: blocks,
+            endsReceiveOf: creation.endsReceiveOf))
         add(sum)
       }
     }
+    for expiry in expectation.trashExpiry.alternatives { add(UInt64(expiry)) }
+    trashExpiries = expectation.trashExpiry.alternatives
     self.creations = creations
     self.volumes = volumes
     fingerprint = hash

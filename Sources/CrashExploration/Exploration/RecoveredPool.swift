@@ -13,6 +13,8 @@ import VolumeEngine
 /// hold is told by looking up those places in the one and in the other.
 struct RecoveredPool {
   var volumes: [Volume] = []
+  /// In seconds.
+  var trashExpiry: UInt32 = 0
   /// What is wrong with the pool, whatever its volumes hold.
   var problems: [String] = []
   /// The start and the inspections read nothing that hosts wrote: the result holds for every state
@@ -26,10 +28,14 @@ struct RecoveredPool {
 
   struct Volume: Equatable {
     var id: VolumeID
-    var name: String
-    var sizeBytes: UInt64
+    var uuid: StorageUUID
+    var facts: VolumeFacts
+    /// By itself or with its volume.
+    var isInTrash: Bool
     /// Where the blocks lie that do not read as zeros, in order.
     var mapped: [MappedBlock] = []
+    /// What changed since each bookmark, in bytes; nil where that is not known.
+    var changes: [String: [ChangedRange]?] = [:]
   }
   struct MappedBlock: Equatable {
     var block: Int
@@ -41,20 +47,42 @@ struct RecoveredPool {
   /// Takes down what `server`, which has just recovered from `crashed`, has. Every block is read
   /// through the engine as well.
   mutating func take(_ server: SimulatedServer, crashed: [SparseBytes]) {
-    for name in server.engine.exportNames() {
-      guard let export = server.engine.export(named: name),
-        let slot = server.pool.volume(export.volume)
-      else {
-        problems.append("volume \(name) cannot be found")
-        continue
+    trashExpiry = server.pool.trashExpirySeconds
+    var served = 0
+    for id in server.pool.volumeIDs {
+      guard let slot = server.pool.volume(id) else { continue }
+      let facts = VolumeFacts(of: slot, in: server.pool)
+      var volume = Volume(
+        id: id, uuid: server.pool.record(of: slot).uuid, facts: facts,
+        isInTrash: server.pool.isInTrash(slot))
+      let name = server.pool.shownName(of: slot)
+      let isServed = server.engine.export(named: name)?.volume == id
+      if isServed { served += 1 }
+      if isServed != (!volume.isInTrash && !facts.isReceiving) {
+        problems.append("volume \(name): served is \(isServed)")
       }
-      var volume = Volume(id: export.volume, name: name, sizeBytes: export.sizeBytes)
       for window in CrashExpectation.windows(
-        sizeBytes: export.sizeBytes, longest: Self.windowSectors)
+        sizeBytes: facts.sizeBytes, longest: Self.windowSectors)
       {
         take(window, of: &volume, slot, server, crashed)
       }
+      takeChanges(of: &volume, server)
       volumes.append(volume)
+    }
+    if server.engine.exportNames().count != served {
+      problems.append("other volumes are served than there are")
+    }
+    volumes.sort { $0.id.number < $1.id.number }
+  }
+
+  private mutating func takeChanges(of volume: inout Volume, _ server: SimulatedServer) {
+    for name in volume.facts.bookmarks {
+      switch server.changes(of: volume.id, since: name) {
+      case .success(let ranges): volume.changes[name] = .some(ranges)
+      case .failure(.invalidRequest): volume.changes[name] = .some(nil)
+      case .failure(let error):
+        problems.append("what changed in \(volume.facts.name) since \(name): \(error)")
+      }
     }
   }
 
@@ -64,18 +92,18 @@ struct RecoveredPool {
     _ server: SimulatedServer, _ crashed: [SparseBytes]
   ) {
     let first = Int((window.lowerBound + 7) / 8)
-    let isLast = window.upperBound * 512 == volume.sizeBytes
+    let isLast = window.upperBound * 512 == volume.facts.sizeBytes
     let end = Int(isLast ? (window.upperBound + 7) / 8 : window.upperBound / 8)
     guard first < end else { return }
-    let sectors = UInt64(first) * 8..<min(UInt64(end) * 8, volume.sizeBytes / 512)
-    guard let bytes = server.read(volume.id, sectors: sectors) else {
-      problems.append("volume \(volume.name) cannot be read")
+    let sectors = UInt64(first) * 8..<min(UInt64(end) * 8, volume.facts.sizeBytes / 512)
+    guard let bytes = server.contents(of: volume.id, sectors: sectors) else {
+      problems.append("volume \(volume.facts.name) cannot be read")
       return
     }
     for block in first..<end {
       let extent = VirtualExtent(index: UInt64(block / StorageSizes.blocksPerExtent))
       guard case .entry(let entry) = server.pool.lookup(slot, extent) else {
-        problems.append("the map of volume \(volume.name) is not in memory after it was read")
+        problems.append("the map of volume \(volume.facts.name) is not in memory after it was read")
         return
       }
       if let place = server.place(of: block, entry) {
@@ -106,7 +134,8 @@ struct RecoveredPool {
           stored, UnsafeRawBufferPointer(rebasing: $0[start..<start + count]))
       }
       if !isSame {
-        problems.append("volume \(volume.name) block \(block): not read from where the map says")
+        problems.append(
+          "volume \(volume.facts.name) block \(block): not read from where the map says")
         return
       }
     }
@@ -122,30 +151,40 @@ struct RecoveredPool {
   ) -> [String] {
     var found: [String] = []
     var known = 0
+    if !expected.trashExpiries.contains(trashExpiry) {
+      found.append("the trash is set to \(trashExpiry) seconds")
+    }
     for volume in expected.volumes {
-      guard let there = volumes.first(where: { $0.id == volume.id && $0.name == volume.name })
-      else {
-        if volume.isCertain { found.append("volume \(volume.name) is lost") }
+      guard let there = volumes.first(where: { $0.id == volume.id }) else {
+        if volume.isCertain { found.append("volume \(volume.id.number) is lost") }
         continue
       }
       known += 1
-      if there.sizeBytes != volume.sizeBytes {
-        found.append("volume \(volume.name) has the wrong size")
+      let fates = volume.fates.filter { $0.facts == there.facts }
+      if fates.isEmpty {
+        let expected = volume.fates.map { "\($0.facts)" }
+        found.append("volume \(volume.id.number) is \(there.facts), not one of \(expected)")
         continue
       }
-      check(there, volume.fates, &found, &fingerprint, contents)
+      check(there, fates.map(\.blocks), &found, &fingerprint, contents)
+      checkBookmarks(of: there, volume, &found, contents)
     }
     for group in expected.creations {
-      let there = group.map { creation in volumes.first { $0.name == creation.name } }
+      let there = group.map { creation in volumes.first { $0.uuid == creation.uuid } }
       let count = there.count { $0 != nil }
       known += count
       if count > 0 && count < group.count {
         found.append("of a group of \(group.count) snapshots \(count) are there")
       }
       for (creation, volume) in zip(group, there) {
+        if let receiver = volumes.first(where: { $0.id == creation.endsReceiveOf }),
+          receiver.facts.isReceiving != (volume == nil)
+        {
+          found.append("what was received is there, and is still being received, or neither")
+        }
         guard let volume else { continue }
-        if volume.sizeBytes != creation.sizeBytes {
-          found.append("volume \(creation.name) has the wrong size")
+        if volume.facts != creation.facts {
+          found.append("volume \(volume.id.number) is \(volume.facts), not \(creation.facts)")
         }
         check(volume, [creation.blocks], &found, &fingerprint, contents)
       }
@@ -174,12 +213,49 @@ struct RecoveredPool {
     found += fewest ?? []
   }
 
+  /// What a bookmark says has changed includes everything that has.
+  private func checkBookmarks(
+    of volume: Volume, _ expected: RecoverableState.Volume, _ found: inout [String],
+    _ contents: (_ device: Int, _ page: UInt64) -> StoredPage?
+  ) {
+    for (name, changes) in volume.changes {
+      guard let base = expected.bookmarks[name] else {
+        found.append("a bookmark \(name) of nobody")
+        continue
+      }
+      guard let changes else {
+        if !expected.wasRolledBack { found.append("bookmark \(name) knows of no changes") }
+        continue
+      }
+      var pages = Dictionary(uniqueKeysWithValues: volume.mapped.map { ($0.block, $0) })
+      for sector in base.versions.keys where pages[Int(sector / 8)] == nil {
+        pages[Int(sector / 8)] = MappedBlock(block: Int(sector / 8), device: -1, page: 0)
+      }
+      for (block, place) in pages.sorted(by: { $0.key < $1.key }) {
+        if changes.contains(where: { $0.offset <= block << 12 && block << 12 < $0.end }) {
+          continue
+        }
+        let page = place.device < 0 ? nil : contents(place.device, place.page)
+        for sector in 0..<StoredPage.sectorCount {
+          let number = UInt64(block * StoredPage.sectorCount + sector)
+          guard number * 512 < volume.facts.sizeBytes,
+            base.differs(number, Self.version(page, sector, number))
+          else { continue }
+          found.append(
+            "volume \(volume.id.number) sector \(number): bookmark \(name) misses its change")
+          return
+        }
+      }
+    }
+  }
+
   /// Goes through the blocks that are mapped and those of which something is expected, in order.
   private func check(
     _ volume: Volume, _ expected: [RecoverableState.Block], _ found: inout [String],
     _ fingerprint: inout UInt64, _ contents: (_ device: Int, _ page: UInt64) -> StoredPage?
   ) {
-    fingerprint = SeededRandom.mix(fingerprint ^ volume.id.number)
+    fingerprint = SeededRandom.mix(
+      fingerprint ^ volume.id.number ^ volume.facts.fingerprint &* 3)
     var m = 0
     var e = 0
     while m < volume.mapped.count || e < expected.count {
@@ -207,7 +283,7 @@ struct RecoveredPool {
     if page == nil && allowed == nil { return nil }
     for sector in 0..<StoredPage.sectorCount {
       let number = UInt64(block * StoredPage.sectorCount + sector)
-      if number * 512 >= volume.sizeBytes { break }
+      if number * 512 >= volume.facts.sizeBytes { break }
       let version = version(page, sector, number)
       if let version, allowed?[sector].contains(version) ?? (version == 0) { continue }
       let what = page.map { $0.sectors.isEmpty ? "garbage" : "\($0.sectors[sector])" } ?? "zeros"

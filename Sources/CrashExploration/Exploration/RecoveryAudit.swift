@@ -1,3 +1,4 @@
+import DiskFormat
 import DiskSimulation
 import PoolCore
 import PoolInspection
@@ -30,8 +31,8 @@ enum RecoveryAudit {
     return []
   }
 
-  /// Recovering once more gives the same pool; then every volume can be deleted, the pool stopped,
-  /// and nothing is left in use.
+  /// Recovering once more gives the same pool; what lies in the trash can be restored, or the trash
+  /// be emptied; then every volume can be deleted, the pool stopped, and nothing is left in use.
   static func afterlife(
     of server: SimulatedServer, as first: RecoveredPool, seed: UInt64, settings: ServerSettings
   ) -> [String] {
@@ -42,17 +43,9 @@ enum RecoveryAudit {
       var second = RecoveredPool()
       second.take(again, crashed: contents)
       if second.volumes != first.volumes { return ["a second recovery gives another pool"] }
-      // A volume goes after its snapshots.
-      let snapshots = second.volumes.filter { $0.name.contains("@") }
-      let others = second.volumes.filter { !$0.name.contains("@") }
-      for volume in snapshots + others {
-        again.engine.deleteVolume(volume.id, token: volume.id.number)
-      }
-      var refusals: [String] = []
-      again.managementAnswered = {
-        if $0.result != .done { refusals.append("a delete ended with \($0.result)") }
-      }
-      again.settle()
+      let problems = endTrash(of: again, second, contents, isRestored: seed / 2 % 2 == 0)
+      guard problems.isEmpty else { return problems }
+      let refusals = deleteAll(of: again)
       guard refusals.isEmpty else { return refusals }
       guard again.stop() else { return ["the stop failed"] }
       let report = PoolInspector.inspect(devices: again.disks.devices)
@@ -60,10 +53,61 @@ enum RecoveryAudit {
         return ["\(report.totals.usedExtents) extents are in use by nobody"]
       }
       return report.findings.prefix(5).map { "after a stop: \($0.problem) at \($0.place)" }
-    } catch { return second(error) }
+    } catch { return ["cannot be opened a second time: \(error)"] }
   }
 
-  private static func second(_ error: any Error) -> [String] {
-    ["cannot be opened a second time: \(error)"]
+  /// Takes everything out of the trash, and looks whether it is what it was; or empties it. What
+  /// was being emptied cannot be restored, and is emptied.
+  private static func endTrash(
+    of server: SimulatedServer, _ before: RecoveredPool, _ contents: [SparseBytes],
+    isRestored: Bool
+  ) -> [String] {
+    guard server.pool.hasTrash else { return [] }
+    // A volume comes before its snapshots.
+    let items = server.pool.trash.sorted { $0.volume.number < $1.volume.number }
+    var problems: [String] = []
+    if isRestored {
+      for item in items {
+        switch server.manage({
+          $0.restoreFromTrash(item.volume, as: "restored\(item.volume.number)", token: $1)
+        }) {
+        case .done: break
+        case .refused(.notInTrash), .refused(.volumeInTrash): break
+        case let result: problems.append("a restore ended with \(result)")
+        }
+      }
+      var after = RecoveredPool()
+      after.take(server, crashed: contents)
+      problems += after.problems
+      if after.volumes.map(\.mapped) != before.volumes.map(\.mapped) {
+        problems.append("what was restored is not what was deleted")
+      }
+    }
+    let left = server.pool.trash.map(\.volume)
+    let result = server.manage { $0.emptyTrash(left, token: $1) }
+    if result != .done { problems.append("emptying the trash ended with \(result)") }
+    if server.pool.hasTrash { problems.append("the trash is not empty") }
+    return problems
+  }
+
+  private static func deleteAll(of server: SimulatedServer) -> [String] {
+    var problems: [String] = []
+    func expect(_ what: String, _ issue: (VolumeEngine, UInt64) -> Void) {
+      let result = server.manage(issue)
+      if result != .done { problems.append("\(what) ended with \(result)") }
+    }
+    let pool = server.pool
+    for hold in pool.holds() {
+      expect("a release") { $0.releaseHold(on: hold.volume, tag: hold.tag, token: $1) }
+    }
+    let records = pool.volumeIDs.compactMap { pool.volume($0) }.map { pool.record(of: $0) }
+    for record in records where record.isReceiving && record.lineage != .zero {
+      expect("undoing a receive") { $0.undoReceive(record.id, token: $1) }
+    }
+    // A volume goes after its snapshots.
+    for record in records.filter({ $0.origin != nil }) + records.filter({ $0.origin == nil }) {
+      expect("a delete") { $0.deleteVolume(record.id, token: $1) }
+    }
+    return problems
   }
 }

@@ -32,7 +32,7 @@ public struct FailingHistory: Sendable {
       [
         creation(hasTwo), writes(hasTwo), clearing(hasTwo), checkpoints(hasTwo), nodes(hasTwo),
         deletion(hasTwo), recovery(hasTwo), fullPool(hasTwo), branches(hasTwo),
-        branchRecovery(hasTwo),
+        branchRecovery(hasTwo), attributes(hasTwo), attributeRecovery(hasTwo),
       ]
     } + [interruptedStart()]
 
@@ -209,6 +209,53 @@ public struct FailingHistory: Sendable {
     } run: { session in
       session.act([ReadOperation(first, 0..<40), WriteOperation(first, 0..<8)])
       session.act([CheckpointOperation(), FlushOperation(first)])
+    }
+    history.ending = .powerCut
+    return history
+  }
+
+  /// What the administrator does to volumes in use: names, sizes, holds, bookmarks, the trash, and
+  /// what is received.
+  private static func attributes(_ hasTwo: Bool) -> FailingHistory {
+    FailingHistory("attributes", hasTwo) { session in
+      session.act([CreateVolumeOperation(sizeBytes: wide), CreateVolumeOperation(sizeBytes: small)])
+      session.act([
+        WriteOperation(first, 0..<64), WriteOperation(first, farSector..<farSector + 16),
+        WriteOperation(second, 0..<16, fua: true),
+      ])
+      session.act([SnapshotOperation([first]), TrashSettingOperation(seconds: 3600)])
+    } run: { session in
+      session.act([RenameOperation(first), HoldOperation(first), WriteOperation(first, 0..<8)])
+      session.act([BookmarkOperation(of: snapshot), TrashOperation(second)])
+      session.act([DeleteSnapshotOperation(snapshot), ReleaseOperation(first)])
+      session.act([CheckpointOperation()])
+      // The first write in place since the bookmark.
+      session.act([WriteOperation(first, 8..<16), RestoreOperation(second)])
+      session.act([ChangesOperation(of: first)])
+      // The new end lies inside a block that is mapped, and cuts off a leaf.
+      session.act([ResizeOperation(first, to: 11 * 512), WriteOperation(second, 16..<24)])
+      session.act([ResizeOperation(first, to: wide), FlushOperation(first)])
+      session.act([ReadOperation(first, 0..<8), TrashOperation(second)])
+      session.act([EmptyTrashOperation(), FlushOperation(first)])
+      session.act([CheckpointOperation()])
+    }
+  }
+
+  private static func attributeRecovery(_ hasTwo: Bool) -> FailingHistory {
+    let received = VolumeID(4)
+    var history = FailingHistory("attribute-recovery", hasTwo) { session in
+      session.act([CreateVolumeOperation(sizeBytes: wide), CreateVolumeOperation(sizeBytes: small)])
+      session.act([WriteOperation(first, 0..<40), WriteOperation(second, 0..<40, fua: true)])
+      session.act([SnapshotOperation([second]), TrashSettingOperation(seconds: 3600)])
+      session.act([CheckpointOperation()])
+      session.act([RenameOperation(first), HoldOperation(first), BookmarkOperation(of: snapshot)])
+      session.act([BeginReceiveOperation(second, upon: snapshot)])
+      session.act([ReceiveOperation(sizeBytes: small), WriteOperation(second, 0..<8)])
+      session.act([ResizeOperation(first, to: 11 * 512), WriteOperation(received, 0..<8)])
+    } run: { session in
+      session.act([EndReceiveOperation(received), UndoReceiveOperation(second)])
+      session.act([TrashOperation(received), ReadOperation(first, 0..<11)])
+      session.act([WriteOperation(second, 0..<8), FlushOperation(second), CheckpointOperation()])
     }
     history.ending = .powerCut
     return history

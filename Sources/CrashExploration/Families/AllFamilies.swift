@@ -5,6 +5,8 @@ extension ExplorationFamily {
     checkpointCut, fullPoolCheckpoint, noSpaceInMapping, fuaAfterDiscard, tornJournal,
     crashDuringStart, deleteWhileWritten, subBlockWrites, discardBesideWrite, lateRead, lateWrite,
     oldDevice, sharedRoot, thirdLayer, snapshotBesideWrites, tornGroup, dropBesideClone,
-    unshareBeforeDrop, rollbackBesideFlush,
+    unshareBeforeDrop, rollbackBesideFlush, everyAttributeHistory, renameBesideWriter,
+    bookmarkRaises, bookmarkBesideWrites, shrinkBesideWrites, shrinkBesideSnapshot,
+    trashAgainstPressure, receiveUponSnapshot,
   ]
 }

@@ -9,7 +9,8 @@ extension ExplorationFamily {
   static let snapshot = VolumeID(3)
   static let third = VolumeID(4)
 
-  /// Every history of three operations over an alphabet of what branches, beside writes.
+  /// Every history of two operations over an alphabet of what branches, beside writes; then a
+  /// write, a flush, or the end of the snapshot.
   static let everyBranchHistory: ExplorationFamily = {
     let writes: [any HostOperation] = [
       WriteOperation(first, 0..<4), WriteOperation(first, 8..<16, fua: true),
@@ -27,7 +28,8 @@ extension ExplorationFamily {
       places: [
         HistoryStep.choices(all, [.settled]), HistoryStep.choices(all),
         HistoryStep.choices(
-          [WriteOperation(first, 0..<8), flush] + branches, [.after(completions: 0)]),
+          [WriteOperation(first, 0..<8), flush, DeleteSnapshotOperation(snapshot)],
+          [.after(completions: 0)]),
       ])
     family.adjust = fewerCheckpointStates
     family.situations = [

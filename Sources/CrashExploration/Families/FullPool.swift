@@ -4,11 +4,13 @@ extension ExplorationFamily {
   /// A volume that holds all of the pool's space, and the two small ones.
   private static let filledUp: [any HostOperation] = filledUp(twoVolumes)
 
-  /// The volumes that `operations` make, and a third one that holds all of the space that is left.
-  static func filledUp(_ operations: [any HostOperation]) -> [any HostOperation] {
+  /// The volumes that `operations` make, and another one, `filler`, that holds all of the space
+  /// that is left.
+  static func filledUp(
+    _ operations: [any HostOperation], filler: VolumeID = VolumeID(3)
+  ) -> [any HostOperation] {
     var operations = operations
     operations.append(CreateVolumeOperation(sizeBytes: fillerBytes))
-    let filler = VolumeID(3)
     let sectors = UInt64(512 << 10) / 512
     for start in stride(from: 0, to: fillerBytes / 512, by: Int(sectors)) {
       operations.append(WriteZeroesOperation(filler, start..<start + sectors, noHole: true))

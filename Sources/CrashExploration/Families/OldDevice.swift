@@ -1,3 +1,4 @@
+import BlockExport
 import DiskFormat
 import DiskSimulation
 import PoolCore
@@ -12,7 +13,11 @@ extension ExplorationFamily {
       "old-device", "a device comes back old", preparation: twoVolumes,
       places: [
         HistoryStep.choices(
-          [WriteOperation(first, 8..<16), CreateVolumeOperation(sizeBytes: 8 << 10)], [.settled]),
+          [
+            WriteOperation(first, 8..<16), CreateVolumeOperation(sizeBytes: 8 << 10),
+            // In place: no record tells of them.
+            WriteOperation(first, 0..<8), WriteOperation(second, 0..<8),
+          ], [.settled]),
         HistoryStep.choices([FlushOperation(first), CheckpointOperation()]),
       ])
     family.needsTwoDevices = true
@@ -23,9 +28,9 @@ extension ExplorationFamily {
 
   /// Everything that was written is durable, but one device is as it was before the last start, or
   /// before the last operation. It is to be refused where anything says that it is old: a
-  /// superblock two ahead of its own, or one ahead which a journal block names. (A crash between
-  /// the members leaves one that is one behind; and an old device whose superblock is the newest
-  /// cannot be told from the true one.)
+  /// superblock two ahead of its own, or one ahead which a journal block names. A crash between the
+  /// members leaves one that is one behind: such a one may be taken, if nothing that was flushed is
+  /// missing then. (An old device whose superblock is the newest cannot be told from the true one.)
   private static func comeBackOld(
     _ moment: AftermathMoment
   ) -> (isReached: Bool, problems: [String]) {
@@ -40,12 +45,16 @@ extension ExplorationFamily {
         let others = media.devices.indices.filter { $0 != position }
         let newest = others.map { superblockSequence(media.devices[$0]) }.max() ?? 0
         let named = others.map { namedSuperblock(media.devices[$0], moment.server, $0) }.max() ?? 0
-        guard newest > own + 1 || named > own else { continue }
+        guard newest > own else { continue }
+        let mustRefuse = newest > own + 1 || named > own
         media.devices[position] = earlier.devices[position]
-        isReached = true
+        if mustRefuse { isReached = true }
         do {
-          _ = try SimulatedServer(media, seed: 78, settings: moment.settings)
-          return (true, ["device \(position) came back old and was taken"])
+          let server = try SimulatedServer(media, seed: 78, settings: moment.settings)
+          if mustRefuse { return (true, ["device \(position) came back old and was taken"]) }
+          var expectation = moment.session.expectation
+          let problems = expectation.compare(with: server, after: .powerCut)
+          if !problems.isEmpty { return (true, problems) }
         } catch {
           guard case .staleMember = error else {
             return (true, ["an old device was refused as: \(error)"])
@@ -53,7 +62,34 @@ extension ExplorationFamily {
         }
       }
     }
-    return (isReached, [])
+    let problems = moment.server.disks.inFlight.isEmpty ? comeBackAfterStop(moment) : []
+    return (isReached, problems)
+  }
+
+  /// Another server overwrites something in place and stops: a device as it was when that server
+  /// had started is refused.
+  private static func comeBackAfterStop(_ moment: AftermathMoment) -> [String] {
+    var media = moment.server.media()
+    media.cutPower(UniformCrash.allWhole)
+    do {
+      let server = try SimulatedServer(media, seed: 79, settings: moment.settings)
+      var old = server.media()
+      old.cutPower(UniformCrash.allWhole)
+      let session = HostSession(server, CrashExpectation())
+      let buffer = RequestBuffer(sectors: 0..<8)
+      _ = unsafe buffer.memory(of: 0..<8).initializeMemory(as: UInt8.self, repeating: 7)
+      session.submit(.write, [], first, sectors: 0..<8, buffer: buffer) { _, _ in }
+      server.settle()
+      guard session.problems.isEmpty, server.stop() else { return ["the server does not stop"] }
+      for position in media.devices.indices {
+        var mixed = server.media()
+        mixed.devices[position] = old.devices[position].fork()
+        guard (try? SimulatedServer(mixed, seed: 80, settings: moment.settings)) == nil else {
+          return ["device \(position) came back as it was before a stop, and was taken"]
+        }
+      }
+      return []
+    } catch { return ["cannot be opened: \(error)"] }
   }
 
   /// The newest superblock that a block of the journal on a device names; 0 if there is none.

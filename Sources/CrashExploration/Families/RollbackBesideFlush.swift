@@ -24,11 +24,11 @@ extension ExplorationFamily {
     family.adjust = fewerCheckpointStates
     family.situations = [
       Situation("a volume is rolled back while a flush of it is on its way") {
-        $0.session.expectation.model.isBeingRolledBack(first) && $0.isInFlight(.flush)
+        $0.session.expectation.model.isBeingReplaced(first) && $0.isInFlight(.flush)
           && $0.session.requestsInFlight > 0
       },
       Situation("the map that a rollback replaced is being dropped and that is not durable") {
-        $0.session.expectation.model.isBeingRolledBack(first) && $0.server.pool.hasDoomed
+        $0.session.expectation.model.isBeingReplaced(first) && $0.server.pool.hasDoomed
       },
     ]
     return family

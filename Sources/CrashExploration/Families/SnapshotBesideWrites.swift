@@ -39,14 +39,14 @@ extension ExplorationFamily {
 }
 
 extension HistoryMoment {
-  private var branchNames: [String] {
+  private var branches: [StorageUUID] {
     session.expectation.creationsInFlight.values.flatMap { $0 }.filter { $0.branch != nil }
-      .map(\.name)
+      .map(\.uuid)
   }
 
   /// A snapshot or clone was asked for and not made yet.
-  var isBranchWaiting: Bool { branchNames.contains { server.pool.volume(named: $0) == nil } }
+  var isBranchWaiting: Bool { branches.contains { server.volume($0) == nil } }
 
   /// A snapshot or clone was made and not answered yet.
-  var isBranchCut: Bool { branchNames.contains { server.pool.volume(named: $0) != nil } }
+  var isBranchCut: Bool { branches.contains { server.volume($0) != nil } }
 }

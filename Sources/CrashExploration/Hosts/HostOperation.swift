@@ -19,14 +19,14 @@ extension HostOperation {
   public func isPossible(in session: HostSession) -> Bool { true }
 }
 
-/// Operations on one volume are possible while that surely exists.
+/// Operations on one volume are possible while that is surely there and in no trash.
 public protocol VolumeOperation: HostOperation {
   var volume: VolumeID { get }
 }
 
 extension VolumeOperation {
   public func isPossible(in session: HostSession) -> Bool {
-    session.expectation.model.existence(of: volume) == .certain
+    session.expectation.isReachable(volume)
   }
 }
 
@@ -36,7 +36,12 @@ public enum HostOperationKind {
     WriteOperation.self, DiscardOperation.self, WriteZeroesOperation.self, FlushOperation.self,
     ReadOperation.self, CreateVolumeOperation.self, DeleteVolumeOperation.self,
     CheckpointOperation.self, ClockAdvance.self, SnapshotOperation.self, CloneOperation.self,
-    RollbackOperation.self, DeleteSnapshotOperation.self,
+    RollbackOperation.self, DeleteSnapshotOperation.self, RenameOperation.self,
+    ResizeOperation.self, HoldOperation.self, ReleaseOperation.self, BookmarkOperation.self,
+    DeleteBookmarkOperation.self, ChangesOperation.self, TrashSettingOperation.self,
+    TrashOperation.self, RestoreOperation.self, EmptyTrashOperation.self, WallClockOperation.self,
+    ReceiveOperation.self, BeginReceiveOperation.self, EndReceiveOperation.self,
+    UndoReceiveOperation.self,
   ]
 
   private static let totalWeight = all.reduce(0) { $0 + $1.weight }

@@ -2,6 +2,7 @@ public import BlockExport
 public import DiskFormat
 import DiskSimulation
 public import StorageUnits
+import PoolCore
 public import VolumeEngine
 
 /// Hosts and an administrator at work on a server, with the reference model beside it.
@@ -38,6 +39,7 @@ public final class HostSession {
 
   private struct Request {
     var volume: VolumeID
+    var sectors: Range<UInt64>
     var operation: ExportRequest.Operation
     var flags: ExportRequest.Flags
     var buffer: RequestBuffer?
@@ -49,9 +51,13 @@ public final class HostSession {
     self.server = server
     self.expectation = expectation
     nextName = firstName
+    server.engine.secondsSince1970 = expectation.wallSeconds
     server.answered = { [unowned self] in take($0) }
     server.managementAnswered = { [unowned self] in take($0) }
   }
+
+  /// Requests on a volume that are not answered.
+  func hasRequests(on volume: VolumeID) -> Bool { requests.values.contains { $0.volume == volume } }
 
   /// Requests of hosts that are not answered.
   public var requestsInFlight: Int { requests.count }
@@ -77,7 +83,8 @@ public final class HostSession {
   ) {
     nextToken += 1
     requests[nextToken] = Request(
-      volume: volume, operation: operation, flags: flags, buffer: buffer, answered: answered)
+      volume: volume, sectors: sectors, operation: operation, flags: flags, buffer: buffer,
+      answered: answered)
     let request = unsafe ExportRequest(
       operation, flags: flags, volume: volume, offset: sectors.lowerBound * 512,
       length: UInt64(sectors.count) * 512, buffer: buffer?.pointer(toSector: sectors.lowerBound),
@@ -86,13 +93,51 @@ public final class HostSession {
   }
 
   /// Asks the engine for an operation of the administrator, with the token that `issue` is given.
-  public func manage(
+  @discardableResult public func manage(
     _ issue: (VolumeEngine, _ token: UInt64) -> Void,
     answered: @escaping (HostSession, ManagementResult) -> Void
-  ) {
+  ) -> UInt64 {
     nextToken += 1
     management[nextToken] = answered
-    issue(server.engine, nextToken)
+    let token = nextToken
+    issue(server.engine, token)
+    return token
+  }
+
+  /// Asks for a change of what the pool says of a volume. `replacement`: it comes with that of the
+  /// volume's content. `refusal`: whether the pool may refuse it so. `done`: it is durable.
+  func change(
+    _ id: VolumeID, _ what: String, replacement: UInt64? = nil,
+    refusal: @escaping (PoolError) -> Bool = { _ in false },
+    _ apply: @escaping @Sendable (inout VolumeFacts) -> Void,
+    issue: (VolumeEngine, _ token: UInt64) -> Void,
+    done: @escaping (HostSession) -> Void = { _ in }
+  ) {
+    var token: UInt64 = 0
+    manage {
+      token = $1
+      expectation.ask(id, $1, replacement: replacement, apply)
+      issue($0, $1)
+    } answered: { session, result in
+      switch result {
+      case .done:
+        if let replacement { session.expectation.model.replaced(id, issued: replacement) }
+        session.expectation.answered(id, token)
+        done(session)
+      case .refused(let error):
+        if !refusal(error) { session.judge(result, of: what) }
+        session.withdraw(id, token, replacement)
+      case .created, .branched, .failed:
+        session.judge(result, of: what)
+        // In a pool that has failed it may have taken place.
+        if !session.server.engine.isReadOnly { session.withdraw(id, token, replacement) }
+      }
+    }
+  }
+
+  private func withdraw(_ id: VolumeID, _ token: UInt64, _ replacement: UInt64?) {
+    if let replacement { expectation.model.replacementRefused(id, issued: replacement) }
+    expectation.refused(id, token)
   }
 
   /// Notes what an operation of the administrator ended with, unless that may be.
@@ -128,7 +173,13 @@ public final class HostSession {
       toleratedFailures += 1
       return
     }
-    let isGoing = expectation.model.existence(of: request.volume) != .certain
-    if error != .volumeGone || !isGoing { problems.append("a request ended with \(error)") }
+    switch error {
+    case .volumeGone where expectation.mayBeGone(request.volume): break
+    // The volume was made smaller meanwhile.
+    case .outOfRange
+    where request.sectors.upperBound * 512 > expectation.smallestSize(of: request.volume):
+      break
+    default: problems.append("a request ended with \(error)")
+    }
   }
 }

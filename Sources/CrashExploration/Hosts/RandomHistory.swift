@@ -31,8 +31,10 @@ public final class RandomHistory {
   private func act() {
     if session.expectation.certainVolumes.isEmpty {
       CreateVolumeOperation.draw(&random, in: session)?.issue(in: session)
-    } else {
-      HostOperationKind.draw(&random, in: session)?.issue(in: session)
+    } else if let operation = HostOperationKind.draw(&random, in: session),
+      operation.isPossible(in: session)
+    {
+      operation.issue(in: session)
     }
   }
 }

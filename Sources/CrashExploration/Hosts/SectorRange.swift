@@ -3,16 +3,25 @@ import StorageUnits
 
 /// How random operations choose where they act.
 enum SectorRange {
-  /// A volume that surely exists and can be written.
+  /// A volume that hosts surely know and can write.
   static func volume(_ random: inout SeededRandom, in session: HostSession) -> VolumeID? {
-    let volumes = session.expectation.certainVolumes
-    return volumes.isEmpty ? nil : volumes[random.below(volumes.count)]
+    one(of: session.expectation.certainVolumes, &random)
+  }
+
+  /// Such a volume, or one that is being received.
+  static func writable(_ random: inout SeededRandom, in session: HostSession) -> VolumeID? {
+    let expectation = session.expectation
+    return one(
+      of: expectation.model.volumeIDs.filter { expectation.isWritable($0) }, &random)
+  }
+
+  static func one<T>(of things: [T], _ random: inout SeededRandom) -> T? {
+    things.isEmpty ? nil : things[random.below(things.count)]
   }
 
   /// A snapshot that surely exists.
   static func snapshot(_ random: inout SeededRandom, in session: HostSession) -> VolumeID? {
-    let snapshots = session.expectation.certainSnapshots
-    return snapshots.isEmpty ? nil : snapshots[random.below(snapshots.count)]
+    one(of: session.expectation.certainSnapshots, &random)
   }
 
   /// A range of the volume: anywhere at its start or end, or, in a wide one, at a few places.

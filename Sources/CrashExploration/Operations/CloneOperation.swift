@@ -26,12 +26,14 @@ public struct CloneOperation: HostOperation {
   public func issue(in session: HostSession) {
     let issued = session.expectation.model.issueBranch()
     let (name, number) = session.freshName()
+    let uuid = StorageUUID(high: number, low: 1)
+    let size = session.expectation.model.sizeBytes(of: snapshot)
     let creation = CrashExpectation.Creation(
-      name: name, sizeBytes: session.expectation.model.sizeBytes(of: snapshot),
+      uuid: uuid, facts: VolumeFacts(name: name, sizeBytes: size),
       branch: CrashExpectation.Branch(source: snapshot, issued: issued, isSnapshot: false))
     session.branch(into: [creation], "clone") {
       $0.cloneSnapshot(
-        snapshot, as: name, uuid: StorageUUID(high: number, low: 1), createdAt: 0, token: $1)
+        snapshot, as: name, uuid: uuid, createdAt: 0, token: $1)
     }
   }
 

@@ -34,27 +34,36 @@ public struct CreateVolumeOperation: HostOperation {
 
   public func issue(in session: HostSession) {
     let (name, number) = session.freshName()
-    let creation = CrashExpectation.Creation(name: name, sizeBytes: sizeBytes)
-    var key: UInt64 = 0
-    session.manage {
-      key = $1
-      session.expectation.creationsInFlight[key] = [creation]
-      $0.createVolume(
-        VolumeRecord(
-          id: VolumeID(0), uuid: StorageUUID(high: number, low: 1), name: name,
-          sizeBytes: sizeBytes, logicalBlockBytes: 512, createdAt: 0, fullPolicy: fullPolicy),
-        token: $1)
-    } answered: { session, result in
-      session.judge(result, of: "create")
-      // If it failed, it may be there.
-      if case .failed = result { return }
-      session.expectation.creationsInFlight[key] = nil
-      guard case .created(let id) = result else { return }
-      session.expectation.created(id, creation)
-    }
+    session.create(
+      VolumeRecord(
+        id: VolumeID(0), uuid: StorageUUID(high: number, low: 1), name: name,
+        sizeBytes: sizeBytes, logicalBlockBytes: 512, createdAt: 0, fullPolicy: fullPolicy))
   }
 
   public var description: String {
     "create \(sizeBytes)" + (fullPolicy == .error ? "" : " that waits for space")
+  }
+}
+
+extension HostSession {
+  /// Creates a volume.
+  func create(_ record: VolumeRecord) {
+    let creation = CrashExpectation.Creation(
+      uuid: record.uuid,
+      facts: VolumeFacts(
+        name: record.name, sizeBytes: record.sizeBytes, isReceiving: record.isReceiving))
+    var key: UInt64 = 0
+    manage {
+      key = $1
+      expectation.asked([creation], $1)
+      $0.createVolume(record, token: $1)
+    } answered: { session, result in
+      session.judge(result, of: "create")
+      // If it failed, it may be there.
+      if case .failed = result { return }
+      session.expectation.ended(key)
+      guard case .created(let id) = result else { return }
+      session.expectation.created(id, creation)
+    }
   }
 }

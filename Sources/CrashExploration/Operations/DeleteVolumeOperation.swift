@@ -1,4 +1,5 @@
 public import DiskSimulation
+import PoolCore
 public import StorageUnits
 import VolumeEngine
 
@@ -20,8 +21,8 @@ public struct DeleteVolumeOperation: VolumeOperation {
 
   public func isPossible(in session: HostSession) -> Bool {
     let expectation = session.expectation
-    return expectation.model.existence(of: volume) == .certain
-      && !expectation.model.isSnapshot(volume) && !expectation.hasSnapshots(volume)
+    return expectation.isReachable(volume) && !expectation.model.isSnapshot(volume)
+      && !expectation.hasSnapshots(volume)
   }
 
   public func issue(in session: HostSession) {
@@ -32,18 +33,23 @@ public struct DeleteVolumeOperation: VolumeOperation {
 }
 
 extension HostSession {
-  /// Deletes a volume or a snapshot.
+  /// Deletes a volume or a snapshot for good. One that is held stays.
   func delete(_ volume: VolumeID) {
-    expectation.model.volumeDeleteIssued(volume)
+    let isHeld = expectation.isHeld(volume)
+    if !isHeld { expectation.model.volumeDeleteIssued(volume) }
     manage {
       $0.deleteVolume(volume, token: $1)
     } answered: { session, result in
-      session.judge(result, of: "delete")
       switch result {
-      case .done: session.expectation.model.volumeDeleted(volume)
-      case .refused: session.expectation.model.volumeDeleteRefused(volume)
+      case .done:
+        if isHeld { session.note(problem: "\(volume.number) was deleted although it is held") }
+        session.expectation.model.volumeDeleted(volume)
+      case .refused(let error):
+        if case .held = error, isHeld { return }
+        session.judge(result, of: "delete")
+        session.expectation.model.volumeDeleteRefused(volume)
       // It may be gone.
-      case .created, .branched, .failed: break
+      case .created, .branched, .failed: session.judge(result, of: "delete")
       }
     }
   }

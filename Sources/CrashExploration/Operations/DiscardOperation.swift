@@ -19,10 +19,14 @@ public struct DiscardOperation: VolumeOperation {
   public static func draw(
     _ random: inout SeededRandom, in session: HostSession
   ) -> DiscardOperation? {
-    guard let volume = SectorRange.volume(&random, in: session) else { return nil }
+    guard let volume = SectorRange.writable(&random, in: session) else { return nil }
     let longest = random.oneIn(4) ? 700 : 60
     let sectors = SectorRange.draw(&random, of: volume, atMost: longest, in: session)
     return DiscardOperation(volume, sectors, fua: random.oneIn(6))
+  }
+
+  public func isPossible(in session: HostSession) -> Bool {
+    session.expectation.isWritable(volume)
   }
 
   public func issue(in session: HostSession) {

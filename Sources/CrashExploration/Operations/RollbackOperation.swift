@@ -26,24 +26,18 @@ public struct RollbackOperation: VolumeOperation {
 
   public func isPossible(in session: HostSession) -> Bool {
     let expectation = session.expectation
-    return expectation.model.existence(of: volume) == .certain
-      && expectation.isCertainSnapshot(snapshot) && expectation.origins[snapshot] == volume
-      && !expectation.model.isBeingRolledBack(volume)
+    return expectation.isServed(volume) && expectation.isCertainSnapshot(snapshot)
+      && expectation.origins[snapshot] == volume && !expectation.model.isBeingReplaced(volume)
   }
 
   public func issue(in session: HostSession) {
     let issued = session.expectation.model.issueRollback(of: volume, to: snapshot)
-    session.manage {
+    session.expectation.rolledBack.insert(volume)
+    let size = session.expectation.model.sizeBytes(of: snapshot)
+    session.change(volume, "rollback", replacement: issued) {
+      $0.sizeBytes = size
+    } issue: {
       $0.rollBack(volume, to: snapshot, token: $1)
-    } answered: { [volume, snapshot] session, result in
-      session.judge(result, of: "rollback")
-      switch result {
-      case .done:
-        session.expectation.model.rolledBack(volume, to: snapshot, issued: issued)
-      case .refused: session.expectation.model.rollbackRefused(volume, issued: issued)
-      // It may have taken place.
-      case .created, .branched, .failed: break
-      }
     }
   }
 

@@ -24,24 +24,19 @@ public struct SnapshotOperation: HostOperation {
   }
 
   public func isPossible(in session: HostSession) -> Bool {
-    let model = session.expectation.model
-    return sources.allSatisfy { model.existence(of: $0) == .certain && !model.isSnapshot($0) }
+    let expectation = session.expectation
+    return sources.allSatisfy { expectation.isServed($0) && !expectation.model.isSnapshot($0) }
   }
 
   public func issue(in session: HostSession) {
     let issued = session.expectation.model.issueBranch()
     let number = session.freshName().number
-    let creations = sources.map { source in
-      CrashExpectation.Creation(
-        name: "\(session.expectation.names[source] ?? "")@s\(number)",
-        sizeBytes: session.expectation.model.sizeBytes(of: source),
-        branch: CrashExpectation.Branch(source: source, issued: issued, isSnapshot: true))
-    }
     let orders = sources.enumerated().map { i, source in
       SnapshotOrder(
         source: source, name: "s\(number)", uuid: StorageUUID(high: number, low: UInt64(i) + 2),
         createdAt: 0)
     }
+    let creations = orders.map { session.creation($0, issued: issued) }
     session.branch(into: creations, "snapshot") { $0.createSnapshots(orders, token: $1) }
   }
 
@@ -51,22 +46,36 @@ public struct SnapshotOperation: HostOperation {
 }
 
 extension HostSession {
+  /// What an order for a snapshot makes.
+  func creation(_ order: SnapshotOrder, issued: UInt64) -> CrashExpectation.Creation {
+    let size = expectation.facts[order.source]?.latest.sizeBytes ?? 0
+    return CrashExpectation.Creation(
+      uuid: order.uuid, facts: VolumeFacts(name: order.name, sizeBytes: size),
+      branch: CrashExpectation.Branch(source: order.source, issued: issued, isSnapshot: true))
+  }
+
   /// Asks for snapshots or a clone, and says what the answer means.
   func branch(
     into creations: [CrashExpectation.Creation], _ what: String,
-    _ issue: (VolumeEngine, _ token: UInt64) -> Void
+    _ issue: (VolumeEngine, _ token: UInt64) -> Void,
+    ended: @escaping (HostSession, _ isDone: Bool) -> Void = { _, _ in }
   ) {
     var key: UInt64 = 0
     manage {
       key = $1
-      expectation.creationsInFlight[key] = creations
+      expectation.asked(creations, $1)
       issue($0, $1)
     } answered: { session, result in
       session.judge(result, of: what)
       // If it failed, it may be there.
       if case .failed = result { return }
-      session.expectation.creationsInFlight[key] = nil
-      if case .branched(let ids) = result { session.branched(ids, creations) }
+      session.expectation.ended(key)
+      if case .branched(let ids) = result {
+        ended(session, true)
+        session.branched(ids, creations)
+      } else {
+        ended(session, false)
+      }
       if let branch = creations.first?.branch {
         session.expectation.model.branchEnded(issued: branch.issued)
       }
@@ -92,7 +101,7 @@ extension HostSession {
     _ id: VolumeID, _ creation: CrashExpectation.Creation, _ instant: inout Range<UInt64>
   ) {
     guard let branch = creation.branch else { return }
-    for window in CrashExpectation.windows(sizeBytes: creation.sizeBytes) {
+    for window in CrashExpectation.windows(sizeBytes: creation.facts.sizeBytes) {
       guard let bytes = server.peek(id, sectors: window) else { continue }
       unsafe bytes.withUnsafeBytes { bytes in
         let violations = unsafe expectation.model.checkRecovered(

@@ -24,10 +24,14 @@ public struct WriteOperation: VolumeOperation {
   public static func draw(
     _ random: inout SeededRandom, in session: HostSession
   ) -> WriteOperation? {
-    guard let volume = SectorRange.volume(&random, in: session) else { return nil }
+    guard let volume = SectorRange.writable(&random, in: session) else { return nil }
     let longest = random.oneIn(5) ? 300 : 24
     let sectors = SectorRange.draw(&random, of: volume, atMost: longest, in: session)
     return WriteOperation(volume, sectors, zeros: random.oneIn(10), fua: random.oneIn(6))
+  }
+
+  public func isPossible(in session: HostSession) -> Bool {
+    session.expectation.isWritable(volume)
   }
 
   public func issue(in session: HostSession) {

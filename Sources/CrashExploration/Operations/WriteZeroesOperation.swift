@@ -23,10 +23,14 @@ public struct WriteZeroesOperation: VolumeOperation {
   public static func draw(
     _ random: inout SeededRandom, in session: HostSession
   ) -> WriteZeroesOperation? {
-    guard let volume = SectorRange.volume(&random, in: session) else { return nil }
+    guard let volume = SectorRange.writable(&random, in: session) else { return nil }
     let longest = random.oneIn(4) ? 700 : 60
     let sectors = SectorRange.draw(&random, of: volume, atMost: longest, in: session)
     return WriteZeroesOperation(volume, sectors, noHole: random.oneIn(2), fua: random.oneIn(6))
+  }
+
+  public func isPossible(in session: HostSession) -> Bool {
+    session.expectation.isWritable(volume)
   }
 
   public func issue(in session: HostSession) {

@@ -51,6 +51,7 @@ public final class SimulationRun {
     judgedProblems = 0
     server.disks.keepsDigest = true
     session.fullPolicies = scenario.policies
+    session.expectation.isShortOfSpace = scenario.ballastBytes > 0
     watch(session)
     earlierStarts.append((server.media(), server.pool.superblockSequence))
     if earlierStarts.count > 4 { earlierStarts.removeFirst() }
@@ -128,7 +129,10 @@ public final class SimulationRun {
       let bytes = device.contents(at: DeviceByteOffset(page << 12), count: 4096)
       let isZero = bytes.allSatisfy { $0 == 0 }
       if isZero || tablesOnly && Self.isStamped(bytes) { continue }
-      let at = page << 12 + UInt64(random.below(4096))
+      // Much of a page means nothing yet: half of the bits are those of a byte that says something.
+      let telling = bytes.indices.filter { bytes[$0] != 0 }
+      let byte = random.oneIn(2) ? telling[random.below(telling.count)] : random.below(4096)
+      let at = page << 12 + UInt64(byte)
       device.rot(at: DeviceByteOffset(at), bit: random.below(8))
       return
     }
