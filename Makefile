@@ -32,8 +32,9 @@ format: ## format the sources in place
 lint: ## refuse what the formatter would change
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 
-tidy: ## refuse what the house style refuses, and patches in Mutations/ that do not apply
+tidy: ## refuse what the house style refuses, stale patches in Mutations/ and pages that are not embedded
 	@python3 Scripts/mutate.py --check
+	@python3 Scripts/embed-messages.py --check
 	@Scripts/tidy.sh
 
 bench: ## compare with qemu-nbd and nbdkit; ARGS="--rounds 5 --json FILE"
