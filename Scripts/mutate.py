@@ -31,6 +31,8 @@ QUICK_FAMILIES = [
     "write-during-barrier", "fua-after-discard", "torn-group", "third-layer", "shared-root",
     "snapshot-beside-writes", "late-read", "late-write", "sub-block-writes", "discard-beside-write",
     "unshare-before-drop", "delete-while-written", "late-punch", "reuse-of-freed-space",
+    "bookmark-raises", "shrink-beside-writes", "trash-against-pressure", "rename-beside-writer",
+    "receive-upon-snapshot", "torn-receive", "shrink-beside-snapshot",
     "old-device", "crash-during-start", "rollback-beside-flush", "drop-beside-clone",
 ]
 CATCHERS = [

@@ -27,10 +27,8 @@ struct RecoverableState {
     var blocks: [Block]
   }
   struct Creation {
-    var uuid: StorageUUID
-    var facts: VolumeFacts
+    var asked: CrashExpectation.Creation
     var blocks: [Block]
-    var endsReceiveOf: VolumeID?
   }
   struct Block {
     var block: Int
@@ -71,12 +69,10 @@ struct RecoverableState {
         let contents = creation.branch.map {
           model.branchContents(of: $0.source, issued: $0.issued)
         }
-        let end = creation.facts.sizeBytes / 512
+        let end = creation.largestSize / 512
         let (blocks, sum) = Self.blocks(contents?.filter { $0.sector < end } ?? [])
         creations[creations.count - 1].append(
-          Creation(
-            uuid: creation.uuid, facts: creation.facts, blocks: blocks,
-            endsReceiveOf: creation.endsReceiveOf))
+          Creation(asked: creation, blocks: blocks))
         add(sum)
       }
     }

@@ -170,21 +170,21 @@ struct RecoveredPool {
       checkBookmarks(of: there, volume, &found, contents)
     }
     for group in expected.creations {
-      let there = group.map { creation in volumes.first { $0.uuid == creation.uuid } }
+      let there = group.map { creation in volumes.first { $0.uuid == creation.asked.uuid } }
       let count = there.count { $0 != nil }
       known += count
       if count > 0 && count < group.count {
         found.append("of a group of \(group.count) snapshots \(count) are there")
       }
       for (creation, volume) in zip(group, there) {
-        if let receiver = volumes.first(where: { $0.id == creation.endsReceiveOf }),
+        if let receiver = volumes.first(where: { $0.id == creation.asked.endsReceiveOf }),
           receiver.facts.isReceiving != (volume == nil)
         {
           found.append("what was received is there, and is still being received, or neither")
         }
         guard let volume else { continue }
-        if volume.facts != creation.facts {
-          found.append("volume \(volume.id.number) is \(volume.facts), not \(creation.facts)")
+        if !creation.asked.fits(volume.facts) {
+          found.append("volume \(volume.id.number) is \(volume.facts), not \(creation.asked.facts)")
         }
         check(volume, [creation.blocks], &found, &fingerprint, contents)
       }

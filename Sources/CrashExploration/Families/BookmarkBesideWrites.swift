@@ -49,14 +49,16 @@ extension ExplorationFamily {
       preparation: snapshotted,
       places: [
         HistoryStep.choices(
-          writes + [DiscardOperation(first, 0..<8), ResizeOperation(first, to: 67 * 512)],
-          [.settled]),
+          [writes[0], ResizeOperation(first, to: 67 * 512)], [.settled]),
         HistoryStep.choices([BookmarkOperation(of: snapshot)], timings),
         HistoryStep.choices(
           [DeleteSnapshotOperation(snapshot), WriteOperation(first, 0..<8)],
-          [.settled] + timings),
+          [.settled, .after(completions: 1)]),
         HistoryStep.choices([CheckpointOperation(), RenameOperation(first)], [.settled]),
-        HistoryStep.choices(writes, [.after(completions: 0), .after(completions: 9), .settled]),
+        [
+          HistoryStep(writes[0]), HistoryStep(writes[0], .after(completions: 9)),
+          HistoryStep(writes[1], .after(completions: 0)),
+        ],
       ])
     family.adjust = fewerCheckpointStates
     family.situations = [

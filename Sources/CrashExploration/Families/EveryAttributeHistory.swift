@@ -63,16 +63,18 @@ extension ExplorationFamily {
         HistoryStep.choices(writes, [.settled]),
         HistoryStep.choices([RenameOperation(first), RenameOperation(snapshot)], timings)
           + HistoryStep.choices([TrashOperation(first)], timings)
-          + [HistoryStep(WriteOperation(first, 8..<24), .after(completions: 2))],
+          + [HistoryStep(WriteOperation(first, 8..<12), .after(completions: 2))],
         HistoryStep.choices(
-          [writes[0], RenameOperation(first), RestoreOperation(first)], [.settled] + timings)
+          [RenameOperation(first), RestoreOperation(first)], [.settled] + timings)
           + HistoryStep.choices([TrashOperation(first)], timings),
         HistoryStep.choices(
-          [CreateVolumeOperation(sizeBytes: 64 << 10), CheckpointOperation()],
-          [.after(completions: 0)])
+          [CreateVolumeOperation(sizeBytes: 64 << 10)], [.after(completions: 0)])
           + [HistoryStep(writes[0])],
       ])
-    family.adjust = fewerCheckpointStates
+    family.adjust = {
+      fewerCheckpointStates(&$0)
+      $0.afterlifeShare *= 4
+    }
     family.situations = [
       Situation("a volume is renamed and that is not durable while it is written") { moment in
         moment.isWriting(first) && moment.session.expectation.facts[first]?.pending.isEmpty == false

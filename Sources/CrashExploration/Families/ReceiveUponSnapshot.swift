@@ -26,9 +26,13 @@ extension ExplorationFamily {
             DeleteVolumeOperation(third),
           ], [.settled, .after(completions: 1)]),
         HistoryStep.choices(
-          [WriteOperation(first, 0..<8), FlushOperation(first), CheckpointOperation()], timings),
+          [WriteOperation(first, 0..<8), FlushOperation(first)], timings),
       ])
-    family.adjust = fewerCheckpointStates
+    family.adjust = {
+      fewerCheckpointStates(&$0)
+      $0.afterlifeShare *= 8
+      $0.recoveryCrashShare *= 2
+    }
     family.situations = [
       Situation("what was received is a snapshot, and that is not durable") { moment in
         moment.session.expectation.creationsInFlight.values.contains { group in

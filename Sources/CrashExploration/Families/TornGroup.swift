@@ -10,7 +10,7 @@ extension ExplorationFamily {
     // So many records of a map that the first snapshot's record is the last to fit into the block.
     let filling = WriteZeroesOperation(wide, 0..<75 * 128, noHole: true)
     let group = SnapshotOperation([first, second])
-    var family = ExplorationFamily(
+    let family = ExplorationFamily(
       "torn-group", "the records of a group are split by a torn block",
       preparation: twoVolumes + [CreateVolumeOperation(sizeBytes: 12 << 20)],
       places: [
@@ -20,6 +20,29 @@ extension ExplorationFamily {
           + [HistoryStep(group, .after(completions: 1))],
         HistoryStep.choices([FlushOperation(first), WriteOperation(second, 0..<8, fua: true)]),
       ])
+    return splittingGroups(family)
+  }()
+
+  /// The same for the snapshot of what was received and the end of the receive.
+  static let tornReceive: ExplorationFamily = {
+    let wide = third
+    let filling = WriteZeroesOperation(wide, 0..<75 * 128, noHole: true)
+    let family = ExplorationFamily(
+      "torn-receive", "the records that end a receive are split by a torn block",
+      preparation: snapshotted + [
+        CreateVolumeOperation(sizeBytes: 12 << 20), BeginReceiveOperation(first, upon: snapshot),
+        WriteOperation(first, 0..<8),
+      ],
+      places: [
+        [HistoryStep(filling)], [HistoryStep(EndReceiveOperation(first))],
+        HistoryStep.choices([FlushOperation(second), WriteOperation(second, 0..<8, fua: true)]),
+      ])
+    return splittingGroups(family)
+  }()
+
+  /// With room for so many records that a group can begin at the end of a journal block.
+  private static func splittingGroups(_ family: ExplorationFamily) -> ExplorationFamily {
+    var family = family
     family.media.journalBlocks = 40
     family.media.recordBytes = 30 << 10
     family.settings.recordBytes = 30 << 10
@@ -28,7 +51,7 @@ extension ExplorationFamily {
       Situation("a group lies in two journal blocks in flight") { $0.isGroupSplitInFlight }
     ]
     return family
-  }()
+  }
 }
 
 extension HistoryMoment {

@@ -76,7 +76,11 @@ extension CrashExpectation {
         {
           problems.append("what was received is there, and is still being received, or neither")
         }
-        if let id { created(id, creation) }
+        guard let id, let slot = pool.volume(id) else { continue }
+        var creation = creation
+        let found = VolumeFacts(of: slot, in: pool)
+        if creation.fits(found) { creation.facts = found }
+        created(id, creation)
       }
     }
     creationsInFlight = [:]

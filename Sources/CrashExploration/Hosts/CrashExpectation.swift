@@ -39,9 +39,21 @@ public struct CrashExpectation {
   struct Creation: Sendable {
     var uuid: StorageUUID
     var facts: VolumeFacts
+    /// Other sizes that it may have: its source was being made larger or smaller.
+    var otherSizes: Set<UInt64> = []
     var branch: Branch?
     /// The volume that is no longer being received if it is there, and is if it is not.
     var endsReceiveOf: VolumeID?
+
+    /// The largest size that it may have.
+    var largestSize: UInt64 { max(facts.sizeBytes, otherSizes.max() ?? 0) }
+
+    /// Whether it may be found so; then it is what was found.
+    func fits(_ found: VolumeFacts) -> Bool {
+      var expected = facts
+      if otherSizes.contains(found.sizeBytes) { expected.sizeBytes = found.sizeBytes }
+      return expected == found
+    }
   }
 
   /// What a snapshot or clone is made of.
@@ -112,8 +124,15 @@ public struct CrashExpectation {
     [id] + model.volumeIDs.filter { origins[$0] == id }
   }
 
-  /// A deletion of it is refused, when its turn comes.
-  func isHeld(_ id: VolumeID) -> Bool { facts[id]?.latest.holds.isEmpty == false }
+  /// A deletion of it is refused, whatever becomes of what was asked for.
+  func isHeld(_ id: VolumeID) -> Bool {
+    facts[id]?.alternatives.allSatisfy { !$0.facts.holds.isEmpty } ?? false
+  }
+
+  /// Whether a deletion of it is refused is not known yet.
+  func mayBecomeHeld(_ id: VolumeID) -> Bool {
+    !isHeld(id) && facts[id]?.alternatives.contains { !$0.facts.holds.isEmpty } == true
+  }
 
   /// Something received goes back to it if that ends early.
   func mayBeReceiveBase(_ id: VolumeID) -> Bool {

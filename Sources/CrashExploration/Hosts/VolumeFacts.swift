@@ -86,6 +86,11 @@ struct ExpectedFacts: Sendable {
     alternatives.reduce(certain.bookmarks) { $0.intersection($1.facts.bookmarks) }
   }
 
+  /// The holds, likewise.
+  var certainHolds: Set<String> {
+    alternatives.reduce(certain.holds) { $0.intersection($1.facts.holds) }
+  }
+
   mutating func ask(_ change: Change) { pending.append(change) }
 
   /// The change is durable, and so is what was asked for before it.

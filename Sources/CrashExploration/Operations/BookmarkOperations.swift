@@ -62,11 +62,11 @@ public struct DeleteBookmarkOperation: VolumeOperation {
 
   public func isPossible(in session: HostSession) -> Bool {
     session.expectation.isServed(volume)
-      && session.expectation.facts[volume]?.latest.bookmarks.isEmpty == false
+      && session.expectation.facts[volume]?.certainBookmarks.isEmpty == false
   }
 
   public func issue(in session: HostSession) {
-    guard let name = session.expectation.facts[volume]?.latest.bookmarks.min() else { return }
+    guard let name = session.expectation.facts[volume]?.certainBookmarks.min() else { return }
     session.change(volume, "deletion of a bookmark") {
       $0.bookmarks.remove(name)
     } issue: {

@@ -18,6 +18,7 @@ public struct DeleteSnapshotOperation: HostOperation {
   public func isPossible(in session: HostSession) -> Bool {
     session.expectation.isCertainSnapshot(snapshot)
       && !session.expectation.mayBeReceiveBase(snapshot)
+      && !session.expectation.mayBecomeHeld(snapshot)
   }
 
   public func issue(in session: HostSession) { session.delete(snapshot) }

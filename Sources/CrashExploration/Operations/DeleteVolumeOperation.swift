@@ -22,7 +22,7 @@ public struct DeleteVolumeOperation: VolumeOperation {
   public func isPossible(in session: HostSession) -> Bool {
     let expectation = session.expectation
     return expectation.isReachable(volume) && !expectation.model.isSnapshot(volume)
-      && !expectation.hasSnapshots(volume)
+      && !expectation.hasSnapshots(volume) && !expectation.mayBecomeHeld(volume)
   }
 
   public func issue(in session: HostSession) {

@@ -53,11 +53,12 @@ public struct ReleaseOperation: VolumeOperation {
   }
 
   public func isPossible(in session: HostSession) -> Bool {
-    session.expectation.isServed(volume) && session.expectation.isHeld(volume)
+    session.expectation.isServed(volume)
+      && session.expectation.facts[volume]?.certainHolds.isEmpty == false
   }
 
   public func issue(in session: HostSession) {
-    guard let tag = session.expectation.facts[volume]?.latest.holds.min() else { return }
+    guard let tag = session.expectation.facts[volume]?.certainHolds.min() else { return }
     session.change(volume, "release") {
       $0.holds.remove(tag)
     } issue: {

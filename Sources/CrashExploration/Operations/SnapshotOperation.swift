@@ -1,4 +1,5 @@
 public import DiskSimulation
+import PoolCore
 public import StorageUnits
 import VolumeEngine
 
@@ -48,9 +49,11 @@ public struct SnapshotOperation: HostOperation {
 extension HostSession {
   /// What an order for a snapshot makes.
   func creation(_ order: SnapshotOrder, issued: UInt64) -> CrashExpectation.Creation {
-    let size = expectation.facts[order.source]?.latest.sizeBytes ?? 0
+    let source = expectation.facts[order.source]
     return CrashExpectation.Creation(
-      uuid: order.uuid, facts: VolumeFacts(name: order.name, sizeBytes: size),
+      uuid: order.uuid,
+      facts: VolumeFacts(name: order.name, sizeBytes: source?.latest.sizeBytes ?? 0),
+      otherSizes: Set(source?.alternatives.map(\.facts.sizeBytes) ?? []),
       branch: CrashExpectation.Branch(source: order.source, issued: issued, isSnapshot: true))
   }
 
@@ -86,7 +89,16 @@ extension HostSession {
     guard ids.count == creations.count else {
       return note(problem: "\(creations.count) were asked for and \(ids.count) made")
     }
-    for (id, creation) in zip(ids, creations) { expectation.created(id, creation) }
+    var creations = creations
+    for (i, id) in ids.enumerated() {
+      // Whether the size on its way was reached before is known now.
+      if let size = server.pool.volume(id).map({ server.pool.sizeBytes(of: $0) }),
+        creations[i].otherSizes.contains(size)
+      {
+        creations[i].facts.sizeBytes = size
+      }
+      expectation.created(id, creations[i])
+    }
     guard let branch = creations.first?.branch, branch.isSnapshot else { return }
     var instant: Range<UInt64> = 0..<UInt64.max
     for (id, creation) in zip(ids, creations) { settle(id, creation, &instant) }

@@ -67,7 +67,9 @@ public struct TrashOperation: VolumeOperation {
       group.contains { $0.branch?.source == volume }
     }
     return !isBranching
-      && expectation.unit(of: volume).allSatisfy { expectation.model.existence(of: $0) == .certain }
+      && expectation.unit(of: volume).allSatisfy {
+        expectation.model.existence(of: $0) == .certain && !expectation.mayBecomeHeld($0)
+      }
   }
 
   public func issue(in session: HostSession) {
