@@ -49,6 +49,10 @@ extension FormatFuzzing {
       for i in 0..<FormatConstants.holdsPerLeaf {
         try HoldEntry.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
+    case (.owed, 0):
+      for i in 0..<FormatConstants.owedPerLeaf {
+        try OwedRange.decode(from: node, index: i)?.encode(into: copy, index: i)
+      }
     case (.segmentTable, 0):
       for i in 0..<FormatConstants.segmentsPerPage where hasLine(node, i) {
         try SegmentEntry.decode(from: node, index: i).encode(into: copy, index: i)
@@ -58,7 +62,7 @@ extension FormatFuzzing {
         try SystemPointer.decode(from: node, index: i)?.encode(into: copy, index: i)
       }
     case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
-      (.holds, _):
+      (.holds, _), (.owed, _):
       for i in 0..<FormatConstants.pointersPerNode { copy.setPointer(node.pointer(i), i) }
     }
   }

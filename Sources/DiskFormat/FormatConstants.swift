@@ -37,6 +37,8 @@ public enum FormatConstants {
   public static let bookmarksPerLeaf = 12
   public static let holdEntryBytes = 256
   public static let holdsPerLeaf = 15
+  public static let owedRangeBytes = 24
+  public static let owedPerLeaf = 168
   public static let superblockBytes = 8192
   public static let journalHeaderBytes = 96
   /// Bytes of whole records in a journal block.

@@ -3,7 +3,7 @@ public enum FormatError: Error, Hashable, Sendable {
   /// The structures that can be damaged.
   public enum Structure: String, Sendable {
     case superblock, node, segmentTable, journalBlock, record, volumeRecord, doomedEntry,
-      versionNode, bookmark, hold
+      versionNode, bookmark, hold, owed
     case tailHeader, tailFrame
   }
   case badMagic(Structure)

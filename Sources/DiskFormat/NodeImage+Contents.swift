@@ -30,13 +30,15 @@ extension NodeImage {
       try requireZero(
         from: FormatConstants.nodeHeaderBytes
           + FormatConstants.holdsPerLeaf * FormatConstants.holdEntryBytes)
+    case (.owed, 0):
+      for i in 0..<FormatConstants.owedPerLeaf { _ = try OwedRange.decode(from: self, index: i) }
     case (.segmentTable, 0): try validateSegmentLines()
     case (.segmentTable, _):
       for i in 0..<FormatConstants.systemPointersPerPage {
         _ = try SystemPointer.decode(from: self, index: i)
       }
     case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
-      (.holds, _):
+      (.holds, _), (.owed, _):
       for i in 0..<FormatConstants.pointersPerNode {
         guard load16(pointerOffset(i) + 6) == 0 else { throw .reservedNotZero(.node) }
         try pointer(i).validate()

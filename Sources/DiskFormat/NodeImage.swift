@@ -10,6 +10,7 @@ public import StorageUnits
   case versionTree = 6
   case bookmarks = 7
   case holds = 8
+  case owed = 9
 }
 
 /// The header that every node starts with, 64 bytes.

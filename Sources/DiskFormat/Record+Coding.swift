@@ -23,7 +23,8 @@ extension RecordFormat {
     case .resize: 32
     case .hold: 8 + FormatConstants.holdEntryBytes
     case .settings: 16
-    case .trash, .owed, .device, .move, .regionOpen, .checkpointMark: nil
+    case .owed: 8 + FormatConstants.owedRangeBytes
+    case .trash, .device, .move, .regionOpen, .checkpointMark: nil
     }
   }
 
@@ -72,6 +73,7 @@ extension Record {
     case .createBookmark, .deleteBookmark: .bookmark
     case .resize: .resize
     case .hold: .hold
+    case .owed: .owed
     case .settings: .settings
     }
   }
@@ -152,6 +154,10 @@ extension Record {
       writer.u8(change.action.rawValue, start)
       change.entry.encode(
         into: writer.part(at: start + 8, count: FormatConstants.holdEntryBytes))
+    case .owed(let change):
+      writer.u8(change.action.rawValue, start)
+      change.range.encode(
+        into: writer.part(at: start + 8, count: FormatConstants.owedRangeBytes))
     }
   }
 
@@ -247,7 +253,14 @@ extension Record {
       }
       let entry = payload.part(at: 8, count: FormatConstants.holdEntryBytes)
       return .hold(HoldChange(action, try HoldEntry(decoding: entry)))
-    case .trash, .owed, .device, .move, .regionOpen, .checkpointMark:
+    case .owed:
+      guard payload.isZero(1..<8) else { throw .reservedNotZero(.record) }
+      guard let action = OwedChange.Action(rawValue: payload.u8(0)) else {
+        throw .unknownKind(.record)
+      }
+      let range = payload.part(at: 8, count: FormatConstants.owedRangeBytes)
+      return .owed(OwedChange(action, try OwedRange(decoding: range)))
+    case .trash, .device, .move, .regionOpen, .checkpointMark:
       throw .unknownKind(.record)
     }
   }

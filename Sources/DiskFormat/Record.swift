@@ -34,6 +34,8 @@ public enum Record: Hashable, Sendable {
   case resize(ResizeStep)
   /// A hold is placed or released.
   case hold(HoldChange)
+  /// Discards are owed from now on, or no longer.
+  case owed(OwedChange)
   /// The pool's settings, all of them.
   case settings(PoolSettings)
 }

@@ -41,7 +41,8 @@ private enum At {
   static let trashExpiry = 180
   static let bookmarks = 456
   static let holds = 480
-  static let reservedRoots = 504
+  static let owed = 504
+  static let reservedRoots = 528
   static let segmentTable = 608
   static let segmentTableLevel = 632
   static let streams = 640
@@ -90,6 +91,7 @@ extension Superblock {
     try versionTree.validate(.superblock)
     try bookmarks.validate(.superblock)
     try holds.validate(.superblock)
+    try owed.validate(.superblock)
     try FormatError.require(
       segmentTable.level <= FormatConstants.maximumLevel, .superblock, "segmentTable")
     try validateParts()
@@ -201,6 +203,7 @@ extension Superblock {
     writer.root(versionTree, At.versionTree)
     writer.root(bookmarks, At.bookmarks)
     writer.root(holds, At.holds)
+    writer.root(owed, At.owed)
     writer.u32(settings.trashExpirySeconds, At.trashExpiry)
     writer.systemPointer(segmentTable.pointer, At.segmentTable)
     writer.u8(segmentTable.level, At.segmentTableLevel)
@@ -295,6 +298,7 @@ extension Superblock {
         host: host, process: reader.u32(At.openedProcess), at: reader.u64(At.openedAt)),
       isOpen: reader.u8(At.flags) & openFlag != 0)
     holds = try reader.root(At.holds, .superblock)
+    owed = try reader.root(At.owed, .superblock)
     settings.trashExpirySeconds = reader.u32(At.trashExpiry)
     try validate()
   }

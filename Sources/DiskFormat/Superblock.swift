@@ -31,6 +31,8 @@ public struct Superblock: Hashable, Sendable {
   public var bookmarks: TreeRoot
   /// The list of holds.
   public var holds: TreeRoot = .none
+  /// The list of owed discards.
+  public var owed: TreeRoot = .none
   public var settings = PoolSettings()
   public var segmentTable: SystemTreeRoot
   public var streams: [JournalStream]

@@ -30,6 +30,8 @@ public struct PoolStatus: Codable, Hashable, Sendable {
   public var trashBytes: UInt64
   /// How long what is deleted stays in the trash; 0: it does not go there.
   public var trashExpirySeconds: UInt32
+  /// Discarded while there was no space for it in the tables; it is done when there is.
+  public var owedBytes: UInt64
   public var volumeCount: Int
   public var segmentSizeBytes: UInt64
   public var allocationRunBytes: UInt64
@@ -43,7 +45,7 @@ public struct PoolStatus: Codable, Hashable, Sendable {
     usedBytes: UInt64, metadataBytes: UInt64, reclaimableBytes: UInt64, volumeCount: Int,
     segmentSizeBytes: UInt64, allocationRunBytes: UInt64, cacheMode: CacheMode,
     checkpointSequence: UInt64, devices: [DeviceStatus], trashCount: Int = 0,
-    trashBytes: UInt64 = 0, trashExpirySeconds: UInt32 = 0
+    trashBytes: UInt64 = 0, trashExpirySeconds: UInt32 = 0, owedBytes: UInt64 = 0
   ) {
     precondition(usedBytes <= sizeBytes)
     self.name = name
@@ -58,6 +60,7 @@ public struct PoolStatus: Codable, Hashable, Sendable {
     self.trashCount = trashCount
     self.trashBytes = trashBytes
     self.trashExpirySeconds = trashExpirySeconds
+    self.owedBytes = owedBytes
     self.volumeCount = volumeCount
     self.segmentSizeBytes = segmentSizeBytes
     self.allocationRunBytes = allocationRunBytes

@@ -58,19 +58,23 @@ public struct SpaceUsage: Codable, Hashable, Sendable {
     public var exclusiveBytes: UInt64
     /// True for one in the trash, else nil.
     public var inTrash: Bool?
+    /// Discarded while there was no space for it in the tables: read as zeros, part of
+    /// `referencedBytes` as far as something is stored there, and on its way back. Nil for none.
+    public var owedBytes: UInt64?
 
     /// Data that others hold too.
     public var sharedBytes: UInt64 { referencedBytes - min(exclusiveBytes, referencedBytes) }
 
     public init(
       name: String, sizeBytes: UInt64, referencedBytes: UInt64, exclusiveBytes: UInt64,
-      inTrash: Bool? = nil
+      inTrash: Bool? = nil, owedBytes: UInt64? = nil
     ) {
       self.name = name
       self.sizeBytes = sizeBytes
       self.referencedBytes = referencedBytes
       self.exclusiveBytes = exclusiveBytes
       self.inTrash = inTrash
+      self.owedBytes = owedBytes
     }
   }
 
@@ -88,6 +92,8 @@ public struct SpaceUsage: Codable, Hashable, Sendable {
   public var metadataBytes: UInt64
   /// Deleted maps that are still being given back.
   public var deletedMaps: Int
+  /// What all volumes owe: no part of the sum, for it is counted with whoever holds it.
+  public var owedBytes: UInt64
   /// Volumes and snapshots in the order of their names.
   public var holders: [Holder]
 
@@ -99,6 +105,7 @@ public struct SpaceUsage: Codable, Hashable, Sendable {
     self.usedBytes = usedBytes
     self.holders = holders
     self.deletedMaps = deletedMaps
+    owedBytes = holders.reduce(0) { $0 + ($1.owedBytes ?? 0) }
     self.aheadBytes = aheadBytes
     self.reclaimableBytes = reclaimableBytes
     exclusiveBytes = holders.reduce(0) { $0 + $1.exclusiveBytes }

@@ -25,12 +25,15 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
   public var receiving: Bool?
   /// Of a snapshot that was received, what identifies the one that was sent.
   public var receivedFrom: StorageUUID?
+  /// Blocks × 4 KiB that were discarded while there was no space for it in the tables: they read as
+  /// zeros, and what they hold comes back when there is space. Nil for none.
+  public var owedBytes: UInt64?
 
   public init(
     name: String, pool: String, uuid: StorageUUID, id: UInt64, sizeBytes: UInt64,
     allocatedBytes: UInt64, mappedBytes: UInt64, logicalBlockBytes: Int, readOnly: Bool,
     fullPolicy: FullPolicy, createdAt: Timestamp, snapshotOf: String? = nil,
-    receiving: Bool? = nil, receivedFrom: StorageUUID? = nil
+    receiving: Bool? = nil, receivedFrom: StorageUUID? = nil, owedBytes: UInt64? = nil
   ) {
     self.name = name
     self.pool = pool
@@ -46,6 +49,7 @@ public struct VolumeDescription: Codable, Hashable, Sendable {
     self.snapshotOf = snapshotOf
     self.receiving = receiving
     self.receivedFrom = receivedFrom
+    self.owedBytes = owedBytes
   }
 }
 

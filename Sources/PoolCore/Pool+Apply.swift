@@ -130,6 +130,7 @@ extension Pool {
       volumes.remove(slot)
       doom(state, number: number)
       removeBookmarks(of: id)
+      forgetOwed(of: id)
       updateTableReserve()
     case .segmentClass(let segment, let newClass, let partner):
       applySegmentClass(Int(segment.index), newClass, partner: partner.map { Int($0.index) })
@@ -144,6 +145,7 @@ extension Pool {
     case .deleteBookmark(let id): applyBookmarkDeletion(id)
     case .resize(let step): applyResizeStep(step, number: number)
     case .hold(let change): applyHoldChange(change)
+    case .owed(let change): applyOwedChange(change)
     case .settings(let settings): trashExpirySeconds = settings.trashExpirySeconds
     }
   }

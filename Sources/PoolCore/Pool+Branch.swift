@@ -34,6 +34,7 @@ extension Pool {
       guard Self.isValidName(request.name) else { throw .invalidName(request.name) }
       guard source.origin == nil else { throw .isSnapshot(volumes.shownName(request.source.index)) }
       guard !source.isReceiving else { throw .isBeingReceived(source.name) }
+      guard !owes(request.source) else { throw .owesDiscards(source.name) }
       let shown = "\(source.name)@\(request.name)"
       guard volumes.slot(snapshot: request.name, of: source.id) == nil,
         names.insert(shown).inserted
@@ -185,6 +186,7 @@ extension Pool {
     let new = volumes.states[source]
     addRootName(new.root)
     doom(old, number: number)
+    forgetOwed(of: volume)
     versions.attach(new.versionNode)
     volumes.states[slot].takeContent(of: new)
     volumes.states[slot].bookmarkEpoch = versions.newestBookmark(ofOneAt: new.versionNode)

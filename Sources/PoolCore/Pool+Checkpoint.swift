@@ -60,6 +60,7 @@ extension Pool {
       + (versions.isDirty ? versionTree.nodesToWrite(ofListWithLeaves: versions.leafCount) : 0)
       + (areBookmarksDirty ? bookmarkTree.nodesToWrite(ofListWithLeaves: bookmarkLeafCount) : 0)
       + (areHoldsDirty ? holdTree.nodesToWrite(ofListWithLeaves: holdLeafCount) : 0)
+      + (isOwedDirty ? owedTree.nodesToWrite(ofListWithLeaves: owedLeafCount) : 0)
   }
 
   private var doomedLeafCount: Int {
@@ -123,6 +124,11 @@ extension Pool {
       holdLeaves = holdTree.fitList(leaves: holdLeafCount)
       areHoldsDirty = false
     }
+    var owedLeaves: Set<UInt64> = []
+    if isOwedDirty {
+      owedLeaves = owedTree.fitList(leaves: owedLeafCount)
+      isOwedDirty = false
+    }
     dataSpace.beginFreezing()
     nodeSpace.beginFreezing()
     segments.beginFreezing()
@@ -141,6 +147,8 @@ extension Pool {
       bookmarkWriter: ResidentTreeWriter(changedLeaves: bookmarkLeaves),
       holds: holdLeaves.isEmpty ? [] : holds,
       holdWriter: ResidentTreeWriter(changedLeaves: holdLeaves),
+      owed: owedLeaves.isEmpty ? [] : owed.ranges,
+      owedWriter: ResidentTreeWriter(changedLeaves: owedLeaves),
       folded: dataSpace.frozenSegments)
     generation += 1
   }
@@ -182,6 +190,11 @@ extension Pool {
         progress.phase = .holds
       case .holds:
         if let step = unsafe gather(staging, { nextHoldNode(&progress, $0, at: $1) }) {
+          return progress.note(step)
+        }
+        progress.phase = .owed
+      case .owed:
+        if let step = unsafe gather(staging, { nextOwedNode(&progress, $0, at: $1) }) {
           return progress.note(step)
         }
         progress.phase = .countPages
@@ -476,6 +489,7 @@ extension Pool {
     superblock.versionTree = versionTree.root
     superblock.bookmarks = bookmarkTree.root
     superblock.holds = holdTree.root
+    superblock.owed = owedTree.root
     superblock.settings = progress.settings
     let rootLevel = SegmentTableWriter.rootLevel(segmentCount: segments.count)
     superblock.segmentTable = SystemTreeRoot(

@@ -29,6 +29,8 @@ extension Pool {
       + bookmarkTree.nodesToWrite(
         ofListWithLeaves: max(bookmarkTree.leafCount, bookmarkLeafCount) + 1)
       + holdTree.nodesToWrite(ofListWithLeaves: max(holdTree.leafCount, holdLeafCount) + 1)
+      // It grows when there is no other space for nodes: all of it is reserved.
+      + owedTree.nodesToWrite(ofListWithLeaves: owedLeavesAtMost)
   }
 
   /// Blocks beyond the committed ones that a tier must leave: host writes stop first.

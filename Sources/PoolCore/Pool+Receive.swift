@@ -21,7 +21,8 @@ extension Pool {
       throw .isNoSnapshotOf(volumes.shownName(base.index), record.name)
     }
     // They share a root from the snapshot on; a change gives the volume another one.
-    guard record.root == snapshot.root, record.sizeBytes == snapshot.sizeBytes else {
+    guard record.root == snapshot.root, record.sizeBytes == snapshot.sizeBytes, !owes(volume)
+    else {
       throw .hasChanged(record.name, since: volumes.shownName(base.index))
     }
     try prepareCatalogueChange(.reclaim)
@@ -41,6 +42,7 @@ extension Pool {
   public func prepareReceived(_ request: SnapshotRequest) throws(PoolError) {
     let record = volumes.record(request.source.index)
     guard record.isReceiving else { throw .noSuchVolume(record.name) }
+    guard !owes(request.source) else { throw .owesDiscards(record.name) }
     guard Self.isValidName(request.name) else { throw .invalidName(request.name) }
     guard volumes.slot(snapshot: request.name, of: record.id) == nil else {
       throw .volumeExists("\(record.name)@\(request.name)")
@@ -83,7 +85,7 @@ extension Pool {
   public func applyReceiveUndone(_ volume: VolumeSlot) {
     let record = volumes.record(volume.index)
     guard let base = receiveBase(of: record) else { preconditionFailure("it has no base") }
-    if volumes.states[base].root != record.root {
+    if volumes.states[base].root != record.root || owes(volume) {
       _ = applyNew(
         .rollback(volume: record.id, snapshot: volumes.states[base].id), more: true)
     }

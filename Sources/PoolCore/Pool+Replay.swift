@@ -54,6 +54,7 @@ extension Pool {
       guard bookmark(id) != nil else { throw .badField(.record, "bookmark") }
     case .resize(let step): return try prepareReplayedResize(step)
     case .hold(let change): try checkHoldChange(change)
+    case .owed(let change): try checkOwedChange(change)
     case .settings: break
     }
     return .ready
@@ -151,6 +152,7 @@ extension Pool {
     guard let slot = volumes.slot(source), !volumes.states[slot].isSnapshot else {
       throw .badField(.record, "source")
     }
+    guard !owes(VolumeSlot(index: slot)) else { throw .badField(.record, "owed") }
     try checkBranch(record, of: slot)
     guard record.isReadOnly, record.origin == source,
       volumes.slot(snapshot: record.name, of: source) == nil

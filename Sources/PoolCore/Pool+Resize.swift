@@ -97,6 +97,7 @@ extension Pool {
       cutOff(slot, at: step, number: number)
     }
     volumes.states[slot].resize(to: step.sizeBytes)
+    forgetOwed(of: step.volume, from: ByteCount(step.sizeBytes).blocksRoundingUp)
     raiseRoot(slot)
     volumes.markDirty(slot)
     updateTableReserve()

@@ -43,6 +43,9 @@ public final class Pool {
   var holds: [HoldEntry]
   var areHoldsDirty = false
   var holdTree: ResidentTree
+  var owed: OwedSet
+  var isOwedDirty = false
+  var owedTree: ResidentTree
   /// What no longer lives once a durable checkpoint shows it.
   var endings: [VersionEnding] = []
   /// Volumes whose share epoch may fall.
@@ -112,6 +115,8 @@ public final class Pool {
     trashExpirySeconds = superblock.settings.trashExpirySeconds
     holds = image.holds
     holdTree = image.holdTree
+    owed = OwedSet(image.owed)
+    owedTree = image.owedTree
     versions = VersionTree(image.versions)
     for bookmark in image.bookmarks { versions.bookmark(bookmark.epoch, 1) }
     for record in image.volumes { versions.attach(ShareEpoch(UInt32(record.versionNode))) }

@@ -22,6 +22,9 @@ public struct PoolImage {
   public var bookmarks: [Bookmark]
   public var holdTree: ResidentTree = PoolImage.emptyHolds
   public var holds: [HoldEntry] = []
+  public var owedTree: ResidentTree = PoolImage.emptyOwed
+  /// Sorted by volume and block; no two of a volume overlap or touch.
+  public var owed: [OwedRange] = []
   /// For each device with a system area, its ranges, in 4 KiB units.
   public var systemRanges: [DeviceIndex: [SystemRange]]
   /// The identifier of each device.
@@ -62,4 +65,6 @@ public struct PoolImage {
     type: .bookmarks, leafCapacity: FormatConstants.bookmarksPerLeaf)
   public static let emptyHolds = ResidentTree(
     type: .holds, leafCapacity: FormatConstants.holdsPerLeaf)
+  public static let emptyOwed = ResidentTree(
+    type: .owed, leafCapacity: FormatConstants.owedPerLeaf)
 }

@@ -167,6 +167,8 @@ public enum PoolError: Error, Hashable, Sendable {
   case notInTrash(String)
   /// The snapshot's volume, named here, is in the trash too.
   case volumeInTrash(String)
+  /// The volume owes discards, and there is no space for the nodes that doing them takes.
+  case owesDiscards(String)
   /// The pool has made 2³² - 2 branches.
   case shareEpochsUsedUp
   case bookmarkExists(String)

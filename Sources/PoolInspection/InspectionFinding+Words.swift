@@ -183,6 +183,13 @@ extension InspectionProblem {
     case .holdTwice(let tag): "it has two holds of the tag '\(tag)'"
     case .holdWithoutVolume(let id): "volume \(id.number) is held and is not there"
     case .holdListGap: "the list of holds has an empty slot before an entry"
+    case .owedOrder(let block):
+      "the list of owed discards has block \(block) of it out of order, or twice"
+    case .owedWithoutVolume(let id):
+      "discards are owed on volume \(id.number), which is not there"
+    case .owedOnSnapshot: "it is a snapshot, and discards are owed on it"
+    case .owedBeyondEnd(let block): "a discard is owed beyond its end, at block \(block)"
+    case .owedListGap: "the list of owed discards has an empty slot before an entry"
     case .trashedWhileHeld: "it is in the trash, although it is held"
     case .rootTooLow(let level, let needed):
       "its map has level \(level), and its size needs level \(needed)"
@@ -260,6 +267,7 @@ extension FormatError.Structure {
     case .versionNode: "branch point"
     case .bookmark: "bookmark"
     case .hold: "hold"
+    case .owed: "owed discard"
     case .tailHeader: "tail"
     case .tailFrame: "record of the tail"
     }

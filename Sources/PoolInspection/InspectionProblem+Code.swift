@@ -75,6 +75,11 @@ extension InspectionProblem {
     case .holdWithoutVolume: "hold-without-volume"
     case .holdListGap: "hold-list-gap"
     case .trashedWhileHeld: "trashed-while-held"
+    case .owedOrder: "owed-order"
+    case .owedWithoutVolume: "owed-without-volume"
+    case .owedOnSnapshot: "owed-on-snapshot"
+    case .owedBeyondEnd: "owed-beyond-end"
+    case .owedListGap: "owed-list-gap"
     case .rootTooLow: "root-too-low"
     case .mappedBeyondEnd: "mapped-beyond-end"
     case .allocatedExtents: "allocated-total"
@@ -106,7 +111,8 @@ extension InspectionProblem {
         + " it back."
     case .countSticky:
       "No data is at risk; 'lamina pool check --repair' sets it to what names it."
-    case .allocatedExtents, .mappedBlocks, .freeUnits, .doomedListGap, .holdListGap, .lentPlaces,
+    case .allocatedExtents, .mappedBlocks, .freeUnits, .doomedListGap, .holdListGap, .owedListGap,
+      .lentPlaces,
       .segmentTableTooLong:
       "No data is at risk, and nothing has to be done."
     case .countTooLow:

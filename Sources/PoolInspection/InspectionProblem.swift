@@ -140,6 +140,16 @@ public enum InspectionProblem: Hashable, Sendable {
   case holdListGap
   /// It is in the trash, although it is held.
   case trashedWhileHeld
+  /// The owed range that begins at this block is not behind the one before, with a gap.
+  case owedOrder(UInt64)
+  /// Discards are owed on what is not there.
+  case owedWithoutVolume(VolumeID)
+  /// Discards are owed on a snapshot.
+  case owedOnSnapshot
+  /// A discard is owed beyond the volume's end; the range begins at this block.
+  case owedBeyondEnd(UInt64)
+  /// The list of owed discards has an empty slot before an entry.
+  case owedListGap
   /// The map's root is too low for the volume's size.
   case rootTooLow(level: UInt8, needed: UInt8)
   /// Blocks are mapped, or space is held, beyond the volume's end.
@@ -198,7 +208,7 @@ public enum InspectionProblem: Hashable, Sendable {
       .notice
     case .countTooHigh, .countSticky, .allocatedExtents, .mappedBlocks, .lentPlaces, .doomedListGap,
       .volumeNameTwice, .volumeUUIDTwice, .volumeNameUnusual, .placesOnOneDevice, .unusedField,
-      .guaranteesTooLarge, .memberAhead, .segmentTableTooLong, .holdListGap,
+      .guaranteesTooLarge, .memberAhead, .segmentTableTooLong, .holdListGap, .owedListGap,
       .trashedWhileHeld:
       .mismatch
     default: .damage

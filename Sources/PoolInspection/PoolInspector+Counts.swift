@@ -195,7 +195,7 @@ extension PoolInspector {
   func checkReserves(_ superblock: Superblock) {
     let layout = NodeSegmentLayout(segmentShift: superblock.segmentShift)
     let ownNodes = nodes.values.count {
-      [.catalogue, .doomed, .versionTree, .bookmarks, .holds].contains($0.identity.type)
+      [.catalogue, .doomed, .versionTree, .bookmarks, .holds, .owed].contains($0.identity.type)
     }
     let doomedLeaves =
       (report.totals.doomedTrees + report.totals.volumes) / FormatConstants.doomedPerLeaf + 1

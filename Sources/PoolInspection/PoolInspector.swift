@@ -34,6 +34,7 @@ public final class PoolInspector {
   var branchPoints: [ShareEpoch: ShareEpoch] = [:]
   var bookmarks: [Bookmark] = []
   var holds: [HoldEntry] = []
+  var owed: [OwedRange] = []
   /// Copies that are bad while another one is good.
   var badCopies: [BadCopy] = []
   /// Pages of the segment table, by level and key.
@@ -114,6 +115,7 @@ public final class PoolInspector {
     walkCatalogue(superblock)
     checkBookmarks(superblock)
     walkHolds(superblock)
+    walkOwed(superblock)
     walkDoomedList(superblock)
     compareCounts(superblock)
     checkReserves(superblock)

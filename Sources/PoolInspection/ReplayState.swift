@@ -28,6 +28,7 @@ struct ReplayState {
   private var doomed: Set<RecordNumber> = []
   private var bookmarks: [RecordNumber: Bookmark] = [:]
   private var holds: Set<HoldEntry> = []
+  private var owed: [VolumeID: [Range<UInt64>]] = [:]
   private var changedClasses: [UInt32: SegmentClass] = [:]
   /// Records since the last one that ends a group.
   private(set) var pendingGroup = 0
@@ -49,6 +50,10 @@ struct ReplayState {
     doomed = Set(inspector.doomed.map(\.id))
     for bookmark in inspector.bookmarks { bookmarks[bookmark.id] = bookmark }
     holds = Set(inspector.holds)
+    for range in inspector.owed {
+      owed[range.volume, default: []].append(
+        range.firstBlock..<range.firstBlock + range.blockCount)
+    }
   }
 
   mutating func judge(_ record: Record, number: RecordNumber, more: Bool) {
@@ -71,6 +76,7 @@ struct ReplayState {
     case .createBookmark(let bookmark): [bookmark.volume]
     case .resize(let step): [step.volume]
     case .hold(let change): [change.entry.volume]
+    case .owed(let change): [change.range.volume]
     case .segmentClass, .drop, .settings, .deleteBookmark: []
     }
   }
@@ -113,6 +119,7 @@ struct ReplayState {
       guard let old = volumes.removeValue(forKey: id) else { throw .badField(.record, "volume") }
       if !old.isInTrash { names[old.name] = nil }
       if old.hasMap { doomed.insert(number) }
+      owed[id] = nil
       bookmarks = bookmarks.filter { $0.value.volume != id }
     case .segmentClass(let segment, let newClass, let partner):
       try applyClass(segment, newClass, partner)
@@ -129,6 +136,7 @@ struct ReplayState {
         throw .badField(.record, "snapshot")
       }
       if volume.hasMap { doomed.insert(number) }
+      owed[id] = nil
       volumes[id]?.hasMap = other.hasMap
       volumes[id]?.sizeBytes = other.sizeBytes
       volumes[id]?.shareEpoch = ShareEpoch(UInt32(truncatingIfNeeded: other.versionNode))
@@ -145,6 +153,7 @@ struct ReplayState {
       try require(bookmarks.removeValue(forKey: id) != nil, "bookmark")
     case .resize(let step): try applyResize(step, number)
     case .hold(let change): try applyHold(change)
+    case .owed(let change): try applyOwed(change)
     case .settings: break
     }
   }
@@ -176,6 +185,34 @@ struct ReplayState {
     }
   }
 
+  private mutating func applyOwed(_ change: OwedChange) throws(FormatError) {
+    guard let volume = volumes[change.range.volume], volume.origin == nil else {
+      throw .badField(.record, "volume")
+    }
+    let blocks = change.range.firstBlock..<change.range.firstBlock + change.range.blockCount
+    try require(
+      blocks.upperBound <= ByteCount(volume.sizeBytes).blocksRoundingUp, "blockCount")
+    let old = owed[change.range.volume] ?? []
+    var new = Self.cut(old, blocks)
+    switch change.action {
+    case .owe: new.append(blocks)
+    case .settle: try require(new != old, "owed")
+    }
+    owed[change.range.volume] = new
+  }
+
+  /// What is left of ranges without `hole`.
+  private static func cut(
+    _ ranges: [Range<UInt64>], _ hole: Range<UInt64>
+  ) -> [Range<UInt64>] {
+    ranges.flatMap { range in
+      [
+        range.lowerBound..<max(range.lowerBound, min(range.upperBound, hole.lowerBound)),
+        min(range.upperBound, max(range.lowerBound, hole.upperBound))..<range.upperBound,
+      ].filter { !$0.isEmpty && range.overlaps(hole) } + (range.overlaps(hole) ? [] : [range])
+    }
+  }
+
   private mutating func applyResize(
     _ step: ResizeStep, _ number: RecordNumber
   ) throws(FormatError) {
@@ -189,6 +226,8 @@ struct ReplayState {
     // Whether something was cut off is not followed here: its tree may be dropped later on.
     if shrinks && volume.hasMap { doomed.insert(number) }
     volumes[step.volume]?.sizeBytes = step.sizeBytes
+    let end = ByteCount(step.sizeBytes).blocksRoundingUp
+    owed[step.volume] = Self.cut(owed[step.volume] ?? [], end..<UInt64.max)
   }
 
   private mutating func applyBranch(
@@ -202,6 +241,8 @@ struct ReplayState {
     try require(made.sizeBytes == old.sizeBytes, "sizeBytes")
     try require(made.origin == (isSnapshot ? source : nil), "origin")
     try require(names[made.uniqueName] == nil, "name")
+    // What is owed is no part of a map that could be shared.
+    try require(!isSnapshot || (owed[source] ?? []).isEmpty, "owed")
     let node = isSnapshot ? UInt64(shareEpoch.number) : old.versionNode
     try require(made.versionNode == node, "versionNode")
     if isSnapshot {

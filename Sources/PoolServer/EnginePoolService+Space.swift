@@ -72,7 +72,8 @@ extension EnginePoolService {
               SpaceUsage.Holder(
                 name: host.pool.shownName(of: slot), sizeBytes: record.sizeBytes,
                 referencedBytes: record.allocatedExtents * UInt64(StorageSizes.extentBytes),
-                exclusiveBytes: $0.freedDataBytes, inTrash: host.pool.isInTrash(slot) ? true : nil)
+                exclusiveBytes: $0.freedDataBytes, inTrash: host.pool.isInTrash(slot) ? true : nil,
+                owedBytes: host.pool.owes(slot) ? host.pool.owedBytes(of: slot) : nil)
             }.mapError { Self.scanProblem($0, host) })
         })
     }

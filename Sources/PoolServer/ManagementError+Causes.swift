@@ -122,7 +122,7 @@ extension ManagementError {
       self.init(pool: pool, refusingHold: error)
     case .volumeExists, .noSpace, .readOnly, .mustWaitForCheckpoint, .isSnapshot, .isNoSnapshot,
       .isNoSnapshotOf, .tooManyAtOnce, .isBeingReceived, .hasChanged, .shareEpochsUsedUp,
-      .imageIsPinned, .bookmarkExists, .noSuchBookmark, .tooManyBookmarks:
+      .imageIsPinned, .bookmarkExists, .noSuchBookmark, .tooManyBookmarks, .owesDiscards:
       self.init(pool: pool, refusingBranch: error)
     }
   }
@@ -160,6 +160,13 @@ extension ManagementError {
         cause: "The stream was made upon that snapshot, and what was written since would be lost.",
         correction: "Make a snapshot of the volume if you need it as it is, then receive with"
           + " --rollback.",
+        objects: [ManagementObject(.volume, "\(pool)/\(name)")])
+    case .owesDiscards(let name):
+      self.init(
+        .noSpace, "volume '\(name)' owes discards, and the tables have no space to do them",
+        cause: "A snapshot is made when they are done.",
+        correction: "Delete something, then try again; 'lamina pool usage \(pool)' shows what there"
+          + " is.",
         objects: [ManagementObject(.volume, "\(pool)/\(name)")])
     case .shareEpochsUsedUp:
       self.init(

@@ -360,7 +360,7 @@ final class PoolHost {
       allocationRunBytes: UInt64(pool.allocationRunExtents * StorageSizes.extentBytes),
       cacheMode: options.cache, checkpointSequence: pool.checkpointSequence,
       devices: deviceStatus, trashCount: pool.trash.count, trashBytes: usage.trashBytes,
-      trashExpirySeconds: pool.trashExpirySeconds)
+      trashExpirySeconds: pool.trashExpirySeconds, owedBytes: pool.owedBytes)
   }
 
   func description(of slot: VolumeSlot) -> VolumeDescription {
@@ -375,7 +375,8 @@ final class PoolHost {
       createdAt: Timestamp(secondsSince1970: Int64(record.createdAt)),
       snapshotOf: record.origin.flatMap { pool.volume($0) }.map { pool.record(of: $0).name },
       receiving: record.isReceiving ? true : nil,
-      receivedFrom: record.origin != nil && record.lineage != .zero ? record.lineage : nil)
+      receivedFrom: record.origin != nil && record.lineage != .zero ? record.lineage : nil,
+      owedBytes: pool.owes(slot) ? pool.owedBytes(of: slot) : nil)
   }
 }
 

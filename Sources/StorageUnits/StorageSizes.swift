@@ -23,6 +23,12 @@ public enum StorageSizes {
 
   @inlinable public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
 
+  /// The number of blocks that hold this many bytes, the last one perhaps in part.
+  @inlinable public var blocksRoundingUp: UInt64 {
+    bytes / UInt64(StorageSizes.blockBytes)
+      + (bytes % UInt64(StorageSizes.blockBytes) == 0 ? 0 : 1)
+  }
+
   /// The number of extents that hold this many bytes, the last one perhaps in part.
   @inlinable public var extentsRoundingUp: UInt64 {
     bytes / UInt64(StorageSizes.extentBytes)

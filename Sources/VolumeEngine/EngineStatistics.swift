@@ -35,5 +35,7 @@ import StorageUnits
   public var merges: UInt64 = 0
   /// Freed space that was given back to the files and devices underneath.
   public var punchedBytes: UInt64 = 0
+  /// Discards that were taken on as owed.
+  public var owedDiscards: UInt64 = 0
   public init() {}
 }

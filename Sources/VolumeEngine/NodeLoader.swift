@@ -27,6 +27,7 @@ struct LoadIndex: Equatable {
     var wakesScans = false
     var wakesManagement = false
     var wakesSweep = false
+    var wakesOwed = false
     var next: LoadIndex
   }
 

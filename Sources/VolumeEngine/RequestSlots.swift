@@ -80,7 +80,8 @@ enum PartPhase: UInt8 {
   var wasDelayed: Bool
   /// Last in a shared decision that took a fresh extent.
   var usesFresh: Bool
-  var needsRecord: Bool
+  /// The map changes by it, so that there is a record.
+  var changesMap: Bool
   /// The node that it waited for cannot be read.
   var nodeFailed: Bool
   /// Reads: some of it is mapped.
@@ -96,6 +97,8 @@ enum PartPhase: UInt8 {
   var mask: BlockMask
   /// The blocks among them that are written: those that stay zero are left out.
   var writing: BlockMask
+  /// Those of them whose discard was owed when the write was admitted: it is no more afterwards.
+  var settling: BlockMask
   /// Older blocks that are merged into the fresh extent.
   var copying: BlockMask
   /// Blocks whose older contents are needed because the request covers them in part.
@@ -256,11 +259,11 @@ extension PartSlot {
   init(unusedOf request: RequestIndex) {
     unsafe self.init(
       request: request, kind: .read, phase: .admitting, wasDelayed: false, usesFresh: false,
-      needsRecord: false, nodeFailed: false, readsData: false, spaceTries: 0,
-      volume: VolumeSlot(index: 0),
-      extent: VirtualExtent(index: 0), endExtent: VirtualExtent(index: 0), mask: .none,
-      writing: .none, copying: .none, edges: .none, headBytes: 0, tailBytes: 0, target: .none,
-      origin: nil, lock: .none, epoch: 0, pendingCommands: 0, deviceError: nil,
+      changesMap: false, nodeFailed: false, readsData: false, spaceTries: 0,
+      volume: VolumeSlot(index: 0), extent: VirtualExtent(index: 0),
+      endExtent: VirtualExtent(index: 0), mask: .none,
+      writing: .none, settling: .none, copying: .none, edges: .none, headBytes: 0, tailBytes: 0,
+      target: .none, origin: nil, lock: .none, epoch: 0, pendingCommands: 0, deviceError: nil,
       bounce: .none, next: .none)
   }
 

@@ -12,6 +12,7 @@ public import StorageUnits
   var checkpoints: UInt64 = 0
   var merges: UInt64 = 0
   var punchedBytes: UInt64 = 0
+  var owedDiscards: UInt64 = 0
   private var reads: UInt64 = 0
   private var writes: UInt64 = 0
   private var flushes: UInt64 = 0
@@ -72,6 +73,7 @@ public import StorageUnits
     all.checkpoints = checkpoints
     all.merges = merges
     all.punchedBytes = punchedBytes
+    all.owedDiscards = owedDiscards
     return all
   }
 }

@@ -81,6 +81,9 @@ extension VolumeEngine {
     case .done: reached = slots[p].endExtent
     case .paused(let position), .missing(_, let position): reached = position.extent
     }
+    if pool.hasOwed {
+      ranges.put(holes: pool.owedHoles(of: target), within: from.firstByte..<reached.firstByte)
+    }
     guard addChanges(slots[p].request, ranges, from: from, to: reached) else {
       return finishPart(p, nil)
     }
@@ -109,11 +112,12 @@ extension VolumeEngine {
   /// The runs of one extent. False: the answer is full.
   private func addStatus(_ r: RequestIndex, _ x: VirtualExtent, _ entry: MapEntry) -> Bool {
     let clear: BlockState = entry.isProvisioned ? .provisioned : .hole
+    let mapped = entry.mask - pool.owedMask(slots[r].volume, x)
     var block = 0
     while block < StorageSizes.blocksPerExtent {
-      let isSet = entry.mask.contains(block)
+      let isSet = mapped.contains(block)
       var end = block + 1
-      while end < StorageSizes.blocksPerExtent, entry.mask.contains(end) == isSet { end += 1 }
+      while end < StorageSizes.blocksPerExtent, mapped.contains(end) == isSet { end += 1 }
       let from = x.firstByte + UInt64(block * StorageSizes.blockBytes)
       let to = x.firstByte + UInt64(end * StorageSizes.blockBytes)
       guard addStatus(r, from: from, to: to, isSet ? .allocated : clear) else { return false }

@@ -39,6 +39,14 @@ enum BranchOrder {
     case .received(let order, _): [order.source]
     }
   }
+
+  /// What is owed on a volume is no part of the map that the branch would share.
+  var needsNothingOwed: Bool {
+    switch self {
+    case .snapshots, .receive, .received: true
+    case .clone, .rollback, .receiveUndone: false
+    }
+  }
 }
 
 /// Snapshots, clones and rollback while hosts write (design §4 rule 5).
@@ -91,6 +99,11 @@ extension VolumeEngine {
     if isStopping || isReadOnly {
       releaseHeld()
       return isReadOnly ? refuse(token, .readOnly) : fail(token, .shuttingDown)
+    }
+    if order.needsNothingOwed, let owing = slots.first(where: pool.owes) {
+      releaseHeld()
+      guard isOwedStuck else { return false }
+      return refuse(token, .owesDiscards(pool.shownName(of: owing)))
     }
     for (slot, id) in zip(slots, order.volumes) {
       noteVolume(slot, id)

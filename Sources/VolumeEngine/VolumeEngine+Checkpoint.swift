@@ -18,7 +18,7 @@ extension VolumeEngine {
       if !checkpointing.isImageComplete && checkpointing.freeStaging != nil { return true }
     case .imageBarrier, .superblocks, .superblockBarrier: break
     }
-    return canDrop || canUnshare
+    return canDrop || canUnshare || canWorkOffOwed
   }
 
   private var canBeginCheckpoint: Bool {
@@ -26,7 +26,7 @@ extension VolumeEngine {
     if imagePin?.isFrozen == true { return false }
     guard hasBufferRoom else { return false }
     if checkpointing.isWanted || pressure >= 0.5 { return true }
-    return !parked.isEmpty && pool.reclaimableByCheckpoint
+    return (!parked.isEmpty || owedWork.lacksSpace) && pool.reclaimableByCheckpoint
       && checkpointing.completedRecord < pool.lastRecord
   }
 
@@ -179,6 +179,7 @@ extension VolumeEngine {
     checkpointing.completedRecord = checkpointing.record
     counters.checkpoints += 1
     dropsWaitForCheckpoint = false
+    owedWork.waitsForCheckpoint = false
     tail?.truncate(through: checkpointing.record)
     for token in checkpointing.tokens {
       managementAnswers.append(ManagementAnswer(token: token, result: .done))

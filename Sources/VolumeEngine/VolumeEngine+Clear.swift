@@ -109,7 +109,8 @@ extension VolumeEngine {
     guard case .entry(let entry) = pool.lookup(slots[p].volume, slots[p].extent) else {
       return false
     }
-    return !entry.mask.intersects(slots[p].mask)
+    let owed = pool.owedMask(slots[p].volume, slots[p].extent)
+    return !(entry.mask - owed).intersects(slots[p].mask)
   }
 
   // MARK: The walk
@@ -157,7 +158,9 @@ extension VolumeEngine {
   private func clear(_ p: PartIndex, _ x: VirtualExtent, _ entry: MapEntry) -> Bool {
     if waitsForRelease(p) { return false }
     let mask = wholeBlocks(of: x, slots[p].request)
-    if mask.isEmpty || !entry.mask.intersects(mask) && !entry.isProvisioned { return true }
+    // What is owed reads as zeros already.
+    let mapped = entry.mask - pool.owedMask(slots[p].volume, x)
+    if mask.isEmpty || !mapped.intersects(mask) && !entry.isProvisioned { return true }
     let l = locks.find(slots[p].volume, x)
     if !l.isNone {
       waitForLock(l, p)

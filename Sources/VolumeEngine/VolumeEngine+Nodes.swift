@@ -47,6 +47,16 @@ extension VolumeEngine {
     isSweepLoading = true
   }
 
+  /// The work on what is owed goes on when the node is in memory, and not at all if it cannot be
+  /// read. False: no load can begin now.
+  func waitForNodeInOwed(_ node: NodeLoad) -> Bool {
+    let l = startLoad(node)
+    guard !l.isNone else { return false }
+    loader[l].wakesOwed = true
+    owedWork.isLoading = true
+    return true
+  }
+
   private func startLoad(_ node: NodeLoad) -> LoadIndex {
     let running = loader.find(node)
     guard running.isNone else { return running }
@@ -94,6 +104,10 @@ extension VolumeEngine {
     if load.wakesSweep {
       isSweepLoading = false
       if failed { pool.skipSweepStep() }
+    }
+    if load.wakesOwed {
+      owedWork.isLoading = false
+      if failed { owedWork.hasFailed = true }
     }
     if load.wakesManagement {
       isManagementLoading = false

@@ -40,7 +40,13 @@ extension VolumeEngine {
     case .entry(let found): entry = found
     }
     let mask = wholeBlocks(of: x, slots[p].request)
-    if entry.isProvisioned && !entry.mask.intersects(mask) { return true }
+    let owed = pool.owedMask(v, x) & mask
+    if entry.isProvisioned && !entry.mask.intersects(mask) && owed.isEmpty { return true }
+    slots[p].settling = owed
+    guard maySettle(p) else {
+      waitForSpace(p)
+      return false
+    }
     if entry.upper.isWritable(shareEpoch: pool.shareEpoch(of: v)) {
       guard admitRecord(p, tier: .hostWrite) else { return false }
       applyProvision(p, mask, fresh: nil)
@@ -64,6 +70,7 @@ extension VolumeEngine {
   private func applyProvision(_ p: PartIndex, _ mask: BlockMask, fresh: PoolAddress?) {
     _ = unsafe pool.applyMap(
       slots[p].volume, slots[p].extent, .provisioned(mask: mask, freshExtent: fresh))
+    settle(p)
     noteRecords()
   }
 
@@ -145,6 +152,11 @@ extension VolumeEngine {
       slots[p].phase = .admitting
       return waitForSpace(p)
     case .ready: break
+    }
+    guard maySettle(p) else {
+      leaveLock(p)
+      slots[p].phase = .admitting
+      return waitForSpace(p)
     }
     _ = unsafe pool.applyMap(
       slots[p].volume, slots[p].extent,

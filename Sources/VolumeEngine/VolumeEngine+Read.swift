@@ -75,8 +75,9 @@ extension VolumeEngine {
   private func readExtent(_ p: PartIndex, _ entry: MapEntry) {
     let needed = blocks(of: slots[p].extent, touchedBy: slots[p].request)
     let origin = unsafe origin(of: slots[p].extent, slots[p].request)
-    let upper = entry.upper.mask & needed
-    let lower = entry.lower.mask & needed
+    let owed = pool.owedMask(slots[p].volume, slots[p].extent)
+    let upper = (entry.upper.mask & needed) - owed
+    let lower = (entry.lower.mask & needed) - owed
     let zeros = needed - (upper | lower)
     let pieces = runCount(of: upper) + runCount(of: lower)
     if pieces > 0 { slots[p].readsData = true }

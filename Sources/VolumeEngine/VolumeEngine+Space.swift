@@ -124,9 +124,9 @@ extension VolumeEngine {
       checkpointing.isWanted = true
       return park(p)
     }
-    // Write-zeroes waits like a write; a discard is told at once, since hosts wait for it badly.
-    guard slots[r].request.operation != .discard, let deadline = spaceDeadline(r), now < deadline
-    else { return finishPart(p, .noSpace) }
+    // Write-zeroes waits like a write; a discard is done later, since hosts wait for it badly.
+    if slots[r].request.operation == .discard { return owe(p) }
+    guard let deadline = spaceDeadline(r), now < deadline else { return finishPart(p, .noSpace) }
     parkDeadline = min(parkDeadline, deadline)
     park(p)
   }
@@ -135,7 +135,7 @@ extension VolumeEngine {
     let r = slots[p].request
     if !slots[r].isParked {
       guard parkedRequests < configuration.parkedRequests else {
-        return finishPart(p, .noSpace)
+        return slots[r].request.operation == .discard ? owe(p) : finishPart(p, .noSpace)
       }
       slots[r].isParked = true
       parkedRequests += 1
@@ -162,6 +162,7 @@ extension VolumeEngine {
 
   /// Parks are judged anew: space may have come.
   func spaceMayHaveCome() {
+    owedWork.lacksSpace = false
     guard !parked.isEmpty else { return }
     var list = parked
     parked = PartList()

@@ -57,8 +57,10 @@ extension VolumeEngine {
     case .missing(let node): return waitForNode(node, p)
     case .entry(let found): entry = found
     }
-    slots[p].edges = completeEdges(p, entry)
-    let writing = slots[p].mask - zeroBlocks(p, entry)
+    let owed = pool.owedMask(v, x)
+    let mapped = entry.mask - owed
+    slots[p].edges = completeEdges(p, mapped)
+    let writing = slots[p].mask - zeroBlocks(p, mapped, owed)
     if writing.isEmpty { return finishPart(p, nil) }
     let epoch = l.isNone ? pool.shareEpoch(of: v) : locks[l].shareEpoch
     let decision = WriteDecision(writing: writing, to: entry, shareEpoch: epoch)
@@ -68,6 +70,8 @@ extension VolumeEngine {
       return waitForResources(p)
     }
     slots[p].writing = writing
+    slots[p].settling = owed & writing
+    guard maySettle(p) else { return waitForSpace(p) }
     guard grantSpace(p, l, decision, entry) else { return }
     takeLock(p, l, epoch, decision)
     readOld(p, entry)
@@ -102,12 +106,13 @@ extension VolumeEngine {
       slots[p].target = address
       slots[p].usesFresh = false
       slots[p].copying = .none
-      slots[p].needsRecord = !entry.upper.mask.isSuperset(of: slots[p].writing)
-      return !slots[p].needsRecord || admitRecord(p, tier: .hostWrite)
+      slots[p].changesMap = !entry.upper.mask.isSuperset(of: slots[p].writing)
+      if slots[p].changesMap { return admitRecord(p, tier: .hostWrite) }
+      return slots[p].settling.isEmpty || hasRecordRoom(p)
     case .fresh(let copying):
       slots[p].usesFresh = true
       slots[p].copying = copying
-      slots[p].needsRecord = true
+      slots[p].changesMap = true
       guard admitRecord(p, tier: .hostWrite) else { return false }
       if !l.isNone, !locks[l].freshExtent.isNone {
         slots[p].target = locks[l].freshExtent
@@ -149,17 +154,17 @@ extension VolumeEngine {
 
   // MARK: Edges and zeros
 
-  /// Blocks that the request covers in part: where the map has nothing, the rest is zero; the
+  /// Blocks that the request covers in part: where the volume has nothing, the rest is zero; the
   /// others must be read, and are returned.
-  private func completeEdges(_ p: PartIndex, _ entry: MapEntry) -> BlockMask {
-    if slots[p].kind == .zeroEdge { return slots[p].mask & entry.mask }
+  private func completeEdges(_ p: PartIndex, _ mapped: BlockMask) -> BlockMask {
+    if slots[p].kind == .zeroEdge { return slots[p].mask & mapped }
     let head = Int(slots[p].headBytes)
     let tail = Int(slots[p].tailBytes)
     guard head | tail != 0, let origin = unsafe slots[p].origin else { return .none }
     var edges = BlockMask.none
     let first = slots[p].mask.first
     if head > 0 {
-      if entry.mask.contains(first) {
+      if mapped.contains(first) {
         edges = edges | BlockMask(first: first, count: 1)
       } else {
         unsafe (origin + first * StorageSizes.blockBytes).initializeMemory(
@@ -171,7 +176,7 @@ extension VolumeEngine {
       // Nothing lies behind the end of the volume: there the rest is zero, whatever the block
       // holds.
       let reachesEnd = endOfRequest(p) == pool.sizeBytes(of: slots[p].volume)
-      if entry.mask.contains(last) && !reachesEnd {
+      if mapped.contains(last) && !reachesEnd {
         edges = edges | BlockMask(first: last, count: 1)
       } else {
         unsafe (origin + (last + 1) * StorageSizes.blockBytes - tail).initializeMemory(
@@ -181,9 +186,11 @@ extension VolumeEngine {
     return edges
   }
 
-  /// Blocks that are zero and that the map does not have: they stay as they are.
-  private func zeroBlocks(_ p: PartIndex, _ entry: MapEntry) -> BlockMask {
-    let clear = slots[p].mask - entry.mask
+  /// Blocks that are zero and that the volume does not have: they stay as they are.
+  private func zeroBlocks(
+    _ p: PartIndex, _ mapped: BlockMask, _ owed: BlockMask
+  ) -> BlockMask {
+    let clear = slots[p].mask - mapped
     // An edge of write-zeroes that is not mapped reads as zeros already.
     if slots[p].kind == .zeroEdge { return clear }
     guard !clear.isEmpty, let origin = unsafe slots[p].origin else { return .none }
@@ -194,6 +201,9 @@ extension VolumeEngine {
       if unsafe isZero(origin + rest.first * StorageSizes.blockBytes) { zeros = zeros | block }
       rest = rest - block
     }
+    // Where something is written, so are zeros over what is owed: all of the part settles as one
+    // range.
+    if zeros != slots[p].mask { zeros = zeros - owed }
     counters.zeroBlocks += UInt64(zeros.count)
     return zeros
   }
@@ -338,15 +348,24 @@ extension VolumeEngine {
   /// Applies the record of a write whose data is on the device; the answer may follow.
   private func applyWrite(_ p: PartIndex) {
     if isGoing(slots[p].volume) { return finishPart(p, .volumeGone) }
-    guard slots[p].needsRecord else { return finishPart(p, nil) }
+    guard slots[p].changesMap || !slots[p].settling.isEmpty else { return finishPart(p, nil) }
     if isReadOnly { return finishPart(p, .inputOutput) }
     guard hasRecordRoom(p) else { return }
-    switch pool.prepareMap(slots[p].volume, slots[p].extent, tier: .reclaim) {
-    case .missing(let node): return waitForNode(node, p)
-    case .mustWaitForCheckpoint: return waitForCheckpoint(p)
-    case .noSpace: return startOver(p)
-    case .ready: break
+    guard maySettle(p) else { return startOver(p) }
+    if slots[p].changesMap {
+      switch pool.prepareMap(slots[p].volume, slots[p].extent, tier: .reclaim) {
+      case .missing(let node): return waitForNode(node, p)
+      case .mustWaitForCheckpoint: return waitForCheckpoint(p)
+      case .noSpace: return startOver(p)
+      case .ready: applyChange(p)
+      }
     }
+    settle(p)
+    noteRecords()
+    finishPart(p, nil)
+  }
+
+  private func applyChange(_ p: PartIndex) {
     let change: EntryChange =
       slots[p].usesFresh
       ? .wroteFresh(
@@ -354,8 +373,6 @@ extension VolumeEngine {
       : .wroteInPlace(extent: slots[p].target, mask: slots[p].writing)
     _ = pool.applyMap(slots[p].volume, slots[p].extent, change)
     if slots[p].usesFresh { locks[slots[p].lock].isFreshNamed = true }
-    noteRecords()
-    finishPart(p, nil)
   }
 
   /// The nodes that were admitted have gone to others: the decision is given up and made anew.

@@ -104,6 +104,8 @@ public final class VolumeEngine {
   /// The management operation at hand waits for a node, or one that it needs cannot be read.
   var isManagementLoading = false
   var managementLoadFailed = false
+  /// Doing what is owed: `VolumeEngine+Owed.swift`.
+  var owedWork = OwedWork()
   /// The background (checkpoint, drops) waits for a node.
   var isBackgroundLoading = false
   /// A node that the dropping of trees needs cannot be read: no more drops until the next start.
@@ -218,6 +220,7 @@ public final class VolumeEngine {
     stepReclaim()
     stepCheckpoint()
     stepDrops()
+    stepOwed()
     stepSweep()
     stepPunches()
     stepUnshares()
@@ -239,6 +242,7 @@ public final class VolumeEngine {
     if let reclaimDeadline { deadline = min(deadline, reclaimDeadline) }
     if let imagePin { deadline = min(deadline, imagePin.deadline) }
     if let trashDeadline { deadline = min(deadline, trashDeadline) }
+    if let owedDeadline { deadline = min(deadline, owedDeadline) }
     if let sweepDeadline { deadline = min(deadline, sweepDeadline) }
     if let punchDeadline { deadline = min(deadline, punchDeadline) }
     return deadline == .distantFuture ? nil : deadline

@@ -53,6 +53,28 @@ struct OutputTests {
         """)
   }
 
+  @Test func `what is owed is shown where there is some`() throws {
+    let shown = "64 KiB of discards, to be done when the tables have space"
+    var volume = CannedPool.volume
+    volume.owedBytes = 65536
+    let text = VolumeResult(output: volume, nextCommand: nil).text
+    #expect(text?.contains("\nowed           \(shown)\n") == true)
+    var status = CannedPool.status
+    #expect(PoolStatusResult(output: status, nextCommand: nil).text?.contains("owed") == false)
+    status.owedBytes = 65536
+    #expect(PoolStatusResult(output: status, nextCommand: nil).text?.contains(shown) == true)
+    let holder = SpaceUsage.Holder(
+      name: "disk", sizeBytes: 1 << 20, referencedBytes: 1 << 20, exclusiveBytes: 1 << 20,
+      owedBytes: 65536)
+    let usage = SpaceUsage(
+      usedBytes: 2 << 20, aheadBytes: 0, reclaimableBytes: 0, dataBytes: 1 << 20, deletedMaps: 0,
+      holders: [holder])
+    #expect(usage.owedBytes == 65536)
+    let output = SpaceUsageResult(output: .init(pool: "tank", usage: usage))
+    #expect(output.text?.contains("tank/disk (owes 64 KiB)") == true)
+    #expect(output.text?.contains(shown) == true)
+  }
+
   @Test func `volumes are listed in columns, none in words`() {
     let list = VolumeListResult(output: VolumeList(volumes: [CannedPool.volume]), nextCommand: nil)
     #expect(
@@ -124,7 +146,8 @@ struct OutputTests {
         == #"{"apiVersion":1,"formatVersions":[1],"outputVersion":1,"version":"0.1.0"}"#)
     #expect(
       try json(VolumeList(volumes: [])) == #"{"outputVersion":1,"volumes":[]}"#)
-    #expect(try json(CannedPool.status).contains(#""outputVersion":1,"reclaimableBytes":65536"#))
+    let status = try json(CannedPool.status)
+    #expect(status.contains(#""outputVersion":1,"owedBytes":0,"reclaimableBytes":65536"#))
   }
 
   @Test func `a server that is ready says so in one line of JSON or in words`() {

@@ -112,6 +112,11 @@ import Testing
         try HoldEntry.decode(from: $0, index: slot)
       }
     }
+    for (slot, range) in Golden.owed {
+      check("owed-leaf-v1", at: 64 + slot * 24, count: 24, range) {
+        try OwedRange.decode(from: $0, index: slot)
+      }
+    }
     for (i, segment) in Golden.segments.enumerated() {
       check("segment-page-v1", at: 64 + i * 64, count: 64, segment) {
         try SegmentEntry.decode(from: $0, index: i)

@@ -29,6 +29,8 @@ extension Golden {
     ("holds-leaf-v1", { holdsLeaf }),
     ("trash-leaf-v1", { trashLeaf }),
     ("superblock-undo-v1", { laterSuperblock.encoded() }),
+    ("owed-leaf-v1", { owedLeaf }),
+    ("superblock-owed-v1", { owingSuperblock.encoded() }),
     ("tail-frame-v1", { tailFrame(records[0], number: RecordNumber(123_460), generation: 5) }),
   ]
 
@@ -115,6 +117,12 @@ extension Golden {
   static var holdsLeaf: [UInt8] {
     node(nodeHeader(.holds)) { node in
       for (slot, hold) in holds { hold.encode(into: node, index: slot) }
+    }
+  }
+
+  static var owedLeaf: [UInt8] {
+    node(nodeHeader(.owed)) { node in
+      for (slot, range) in owed { range.encode(into: node, index: slot) }
     }
   }
 

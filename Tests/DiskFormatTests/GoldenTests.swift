@@ -146,7 +146,7 @@ import Testing
       #expect(offset == Int(header.payloadBytes))
     }
     let types = Set(Golden.everyRecord.map(\.type.rawValue))
-    #expect(types == Set(1...11).union([34, 40]), "a record of each type")
+    #expect(types == Set(1...11).union([34, 35, 40]), "a record of each type")
   }
 
   @Test func whatTheTrashAddsIsRead() throws {
@@ -168,6 +168,20 @@ import Testing
       }
       #expect(try HoldEntry.decode(from: node, index: 1) == nil)
     }
+  }
+
+  @Test func owedDiscardsAreRead() throws {
+    try withNode(holding: try HexImage.load("owed-leaf-v1")) { (node) throws in
+      let header = try node.open()
+      #expect(header.type == .owed)
+      try node.validateContents(header)
+      for (slot, range) in Golden.owed {
+        #expect(try OwedRange.decode(from: node, index: slot) == range)
+      }
+      #expect(try OwedRange.decode(from: node, index: 1) == nil)
+    }
+    let bytes = try HexImage.load("superblock-owed-v1")
+    #expect(try decodeSuperblock(bytes) == Golden.owingSuperblock)
   }
 
   @Test(arguments: Golden.laterRecords.map(\.name))

@@ -196,7 +196,7 @@ enum Golden {
   /// Records that came after the image of the journal block, each kind with an image of its own.
   static let laterRecords: [(name: String, records: [Record])] = [
     ("resize-record-v1", resizeRecords), ("hold-record-v1", holdRecords),
-    ("settings-record-v1", settingsRecords),
+    ("settings-record-v1", settingsRecords), ("owed-record-v1", owedRecords),
   ]
   static var everyRecord: [Record] { records + laterRecords.flatMap(\.records) }
 
@@ -242,6 +242,27 @@ enum Golden {
         volume: VolumeID(0x0102_0304_0506_0708), tag: String(repeating: "t", count: 63),
         reason: String(repeating: "r", count: 159), createdAt: .max)
     ),
+  ]
+
+  /// With a list of owed discards.
+  static let owingSuperblock: Superblock = {
+    var owing = laterSuperblock
+    owing.owed = TreeRoot(pointer: pointer(0x802A, 0x1F2E_3D4C, birth: 9), level: 1)
+    return owing
+  }()
+
+  static let owed: [(slot: Int, range: OwedRange)] = [
+    (0, OwedRange(volume: VolumeID(11), firstBlock: 0, blockCount: 1)),
+    (
+      167,
+      OwedRange(
+        volume: VolumeID(0x0102_0304_0506_0708), firstBlock: 0x0102_0304_0506,
+        blockCount: (1 << 43) - 0x0102_0304_0506)
+    ),
+  ]
+
+  static let owedRecords: [Record] = [
+    .owed(OwedChange(.owe, owed[1].range)), .owed(OwedChange(.settle, owed[0].range)),
   ]
 
   static let holdRecords: [Record] = [

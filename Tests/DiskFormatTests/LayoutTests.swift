@@ -37,6 +37,7 @@ import Testing
       (.unshare(volume: VolumeID(1), branchPoint: .zero), 20),
       (.resize(ResizeStep(volume: VolumeID(1), sizeBytes: 512)), 36),
       (.hold(HoldChange(.place, Golden.holds[0].entry)), 268), (.settings(PoolSettings()), 20),
+      (.owed(OwedChange(.owe, Golden.owed[0].range)), 36),
       (.segmentClass(SegmentIndex(index: 0), .data, partner: nil), 16),
       (.createBookmark(Golden.bookmarkInRecord), 348), (.deleteBookmark(RecordNumber(1)), 348),
       (

@@ -176,7 +176,7 @@ extension SeededRandom {
   }
 
   mutating func record() -> Record {
-    switch next() % 16 {
+    switch next() % 17 {
     case 0: .createVolume(volumeInRecord())
     case 1: .alterVolume(volumeInRecord())
     case 2: .deleteVolume(volumeID())
@@ -204,6 +204,13 @@ extension SeededRandom {
           chance(2) ? .place : .release,
           HoldEntry(
             volume: volumeID(), tag: text(1...63), reason: text(0...159), createdAt: next())))
+    case 14:
+      .owed(
+        OwedChange(
+          chance(2) ? .owe : .settle,
+          OwedRange(
+            volume: volumeID(), firstBlock: number(below: 1 << 42),
+            blockCount: 1 + number(below: 1 << 42))))
     case 12: .createBookmark(bookmark(isRecord: true))
     case 13: .deleteBookmark(RecordNumber(1 + counter()))
     default: .map(volume: volumeID(), extent: VirtualExtent(index: next()), entry: mapEntry())

@@ -22,7 +22,6 @@ import Testing
 
   /// By the name of the reserved root, its first byte.
   static let reservedRoots: [(String, Int)] = [
-    ("owed discards", 504),
     ("attributes", 528), ("keys", 552), ("count runs", 576),
   ]
 
@@ -41,8 +40,7 @@ import Testing
     let bytes = Golden.superblock.encoded()
     let reserved: [Range<Int>] = [
       9..<12, 121..<122, 178..<180, 184..<192, 401..<408, 425..<432, 449..<456, 497..<504,
-      600..<608,
-      628..<632, 633..<640,
+      521..<528, 600..<608, 628..<632, 633..<640,
       640 + 32..<1664, 1664 + 2 * 16..<1792, 1792 + 35..<1792 + 48, 1792 + 2 * 48..<8192,
     ]
     for at in reserved.joined() {
@@ -78,7 +76,7 @@ import Testing
       }
     }
     let fields: [(Int, UInt8, FormatError)] = [
-      (4, 9, .unknownKind(.node)), (5, 2, .unknownVersion(.node)),
+      (4, 10, .unknownKind(.node)), (5, 2, .unknownVersion(.node)),
       (6, 5, .badField(.node, "level")),
       (37, 1, .badField(.node, "address")), (0, 0, .badMagic(.node)),
     ]

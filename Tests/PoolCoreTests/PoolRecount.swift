@@ -53,6 +53,7 @@ import Testing
     walk(superblock.versionTree.pointer, superblock.versionTree.level) { _ in }
     walk(superblock.bookmarks.pointer, superblock.bookmarks.level) { _ in }
     walk(superblock.holds.pointer, superblock.holds.level) { _ in }
+    walk(superblock.owed.pointer, superblock.owed.level) { _ in }
     for (root, doomed) in maps where !root.isNone {
       walkMap(root.pointer, root.level, 0, doomed)
     }

@@ -78,6 +78,16 @@ import StorageUnits
         holds[key, default: []].append(entry)
       }
     }
+    var owed: [UInt64: [OwedRange]] = [:]
+    let owedTree = try readTree(
+      superblock.owed, .owed, FormatConstants.owedPerLeaf
+    ) { (node) throws(FormatError) in
+      let key = try node.open().key
+      for index in 0..<FormatConstants.owedPerLeaf {
+        guard let range = try OwedRange.decode(from: node, index: index) else { continue }
+        owed[key, default: []].append(range)
+      }
+    }
     var counts: [SegmentIndex: [UInt32]] = [:]
     for (index, entry) in segments.enumerated() where entry.segmentClass == .node {
       counts[SegmentIndex(index: UInt32(index))] = try readCounts(index, entry)
@@ -96,6 +106,8 @@ import StorageUnits
       deviceUUIDs: uuids)
     image.holdTree = holdTree
     image.holds = holds.keys.sorted().flatMap { holds[$0] ?? [] }
+    image.owedTree = owedTree
+    image.owed = owed.keys.sorted().flatMap { owed[$0] ?? [] }
     return image
   }
 

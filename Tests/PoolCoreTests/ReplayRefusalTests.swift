@@ -153,9 +153,33 @@ import Testing
     pool.applyRelease(slot, tag: "x")
     test.finishBatch()
     expectRefusal(.deleteVolume(VolumeID(9)), "no such volume")
+    try expectOwedIsJudged(slot)
     expectRefusal(.snapshot(source: VolumeID(1), snapshot: Self.volume(2, "s")), "not built")
     expectRefusal(.rollback(volume: VolumeID(1), snapshot: VolumeID(1)), "not built")
     expectRefusal(.unshare(volume: VolumeID(1), branchPoint: .zero), "not built")
+  }
+
+  private func expectOwedIsJudged(_ slot: VolumeSlot) throws {
+    let blocks = ByteCount(pool.sizeBytes(of: slot)).blocksRoundingUp
+    func owed(_ action: OwedChange.Action, _ id: UInt64, _ first: UInt64, _ count: UInt64) -> Record
+    {
+      .owed(
+        OwedChange(
+          action, OwedRange(volume: VolumeID(id), firstBlock: first, blockCount: count)))
+    }
+    try expectAcceptance(owed(.owe, 1, 0, blocks), "all of a volume")
+    expectRefusal(owed(.owe, 1, 1, blocks), "beyond the end")
+    expectRefusal(owed(.owe, 9, 0, 1), "no such volume")
+    expectRefusal(owed(.settle, 1, 0, 1), "nothing is owed")
+    pool.applyOwe(OwedRange(volume: VolumeID(1), firstBlock: 4, blockCount: 4))
+    try expectAcceptance(owed(.settle, 1, 5, 1), "out of the middle")
+    expectRefusal(owed(.settle, 1, 8, 1), "behind what is owed")
+    let request = Pool.SnapshotRequest(source: slot, name: "s", uuid: .zero, createdAt: 0)
+    let snapshot = Record.snapshot(source: VolumeID(1), snapshot: pool.snapshotRecord(request))
+    expectRefusal(snapshot, "of what owes")
+    pool.applySettle(OwedRange(volume: VolumeID(1), firstBlock: 0, blockCount: 8))
+    try expectAcceptance(snapshot, "of what owes nothing")
+    test.finishBatch()
   }
 
   @Test func everyTransitionOfASegmentThatIsNoneIsRefused() throws {

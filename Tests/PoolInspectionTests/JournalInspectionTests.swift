@@ -131,6 +131,34 @@ import Testing
       ]) == [.recordRefused("doomed")])
   }
 
+  private func owed(_ action: OwedChange.Action, _ blocks: Range<UInt64>, of id: UInt64 = 1)
+    -> Record
+  {
+    .owed(
+      OwedChange(
+        action,
+        OwedRange(
+          volume: VolumeID(id), firstBlock: blocks.lowerBound, blockCount: UInt64(blocks.count))))
+  }
+
+  @Test func owedDiscardsAreFollowed() {
+    let snapshot = Record.rollback(volume: VolumeID(1), snapshot: VolumeID(9))
+    #expect(problems([owed(.owe, 0..<16), owed(.settle, 4..<5), owed(.settle, 0..<16)]) == [])
+    #expect(problems([owed(.settle, 0..<1)]) == [.recordRefused("owed")])
+    #expect(
+      problems([owed(.owe, 0..<16), owed(.settle, 4..<5), owed(.settle, 4..<5)])
+        == [.recordRefused("owed")])
+    #expect(problems([owed(.owe, 0..<1, of: 9)]) == [.recordRefused("volume")])
+    #expect(problems([owed(.owe, 0..<1 << 40)]) == [.recordRefused("blockCount")])
+    #expect(problems([owed(.owe, 0..<1), snapshot]) == [.recordRefused("snapshot")])
+    // A smaller size takes along what was owed beyond it.
+    let shrink = Record.resize(ResizeStep(volume: VolumeID(1), sizeBytes: 4096))
+    #expect(
+      problems([owed(.owe, 0..<3), shrink, owed(.settle, 1..<2)])
+        == [.recordRefused("blockCount")])
+    #expect(problems([owed(.owe, 0..<3), shrink, owed(.settle, 0..<1)]) == [])
+  }
+
   @Test func aRecordIsJudgedByWhatCameBefore() {
     #expect(
       problems([.createVolume(volume(6, "new")), map(6, 3, to: 7), .deleteVolume(VolumeID(6))])

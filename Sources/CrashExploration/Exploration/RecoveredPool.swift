@@ -106,7 +106,8 @@ struct RecoveredPool {
         problems.append("the map of volume \(volume.facts.name) is not in memory after it was read")
         return
       }
-      if let place = server.place(of: block, entry) {
+      let isOwed = server.pool.owedMask(slot, extent).contains(block & 15)
+      if !isOwed, let place = server.place(of: block, entry) {
         volume.mapped.append(
           MappedBlock(block: block, device: place.device, page: place.page))
       }

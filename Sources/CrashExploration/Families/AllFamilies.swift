@@ -7,6 +7,6 @@ extension ExplorationFamily {
     oldDevice, sharedRoot, thirdLayer, snapshotBesideWrites, tornGroup, dropBesideClone,
     unshareBeforeDrop, rollbackBesideFlush, everyAttributeHistory, renameBesideWriter,
     bookmarkRaises, bookmarkBesideWrites, shrinkBesideWrites, shrinkBesideSnapshot,
-    trashAgainstPressure, receiveUponSnapshot, tornReceive,
+    trashAgainstPressure, receiveUponSnapshot, tornReceive, owedDiscard,
   ]
 }

@@ -29,7 +29,7 @@ extension SimulationRun {
     session.toleratesResult = { [unowned server, unowned self] result in
       if server.engine.isReadOnly || isStopping || mayBeDamaged { return true }
       switch result {
-      case .refused(.noSpace): return scenario.ballastBytes > 0
+      case .refused(.noSpace), .refused(.owesDiscards): return scenario.ballastBytes > 0
       // A shrink copies the block in which a volume ends.
       case .failed(.inputOutput): return server.disks.failures.total > 0
       default: return false

@@ -191,7 +191,8 @@ public import VolumeEngine
     for block in sectors.lowerBound / 8..<(sectors.upperBound + 7) / 8 {
       let extent = VirtualExtent(index: block / UInt64(StorageSizes.blocksPerExtent))
       guard case .entry(let entry) = pool.lookup(slot, extent) else { return nil }
-      guard let place = place(of: Int(block), entry) else {
+      let isOwed = pool.owedMask(slot, extent).contains(Int(block) & 15)
+      guard !isOwed, let place = place(of: Int(block), entry) else {
         bytes += [UInt8](repeating: 0, count: 4096)
         continue
       }

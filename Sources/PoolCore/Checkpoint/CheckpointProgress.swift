@@ -7,7 +7,7 @@ import StorageUnits
 /// of the volume records and of the doomed list, and the count changes up to the cut.
 struct CheckpointProgress {
   enum Phase {
-    case mapNodes, catalogue, doomed, versions, bookmarks, holds
+    case mapNodes, catalogue, doomed, versions, bookmarks, holds, owed
     case countPages, countImages, segmentTable, sealed
   }
 
@@ -36,6 +36,9 @@ struct CheckpointProgress {
   /// The holds, where they changed.
   let holds: [HoldEntry]
   var holdWriter: ResidentTreeWriter
+  /// The owed ranges, where they changed.
+  let owed: [OwedRange]
+  var owedWriter: ResidentTreeWriter
   /// Segments with count changes.
   let folded: [UInt32]
   var nextFolded = 0

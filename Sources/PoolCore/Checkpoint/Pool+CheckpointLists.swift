@@ -46,6 +46,15 @@ extension Pool {
     }
   }
 
+  func nextOwedNode(
+    _ progress: inout CheckpointProgress, _ target: NodeImage, at address: PoolAddress
+  ) -> Written {
+    guard let (level, key) = progress.owedWriter.next(in: owedTree) else { return .end }
+    return writeList(&owedTree, level, key, progress.owed, target, address, progress) {
+      $0.encode(into: target, index: $1)
+    }
+  }
+
   /// A node of a tree that is a list; `encode` puts an entry into its place in a leaf.
   private func writeList<Entry>(
     _ tree: inout ResidentTree, _ level: UInt8, _ key: UInt64, _ entries: [Entry],

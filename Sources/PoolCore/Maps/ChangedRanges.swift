@@ -67,6 +67,28 @@ public struct ChangedRanges: Sendable {
   }
 }
 
+extension ChangedRanges {
+  /// Puts holes in, as far as they lie within `bytes`: what a volume owes has changed, wherever its
+  /// map says otherwise. They are in ascending order and apart from each other.
+  public mutating func put(holes: [Range<UInt64>], within bytes: Range<UInt64>) {
+    let holes = holes.map { $0.clamped(to: bytes) }.filter { !$0.isEmpty }
+    if holes.isEmpty { return }
+    var pieces = holes.map { (range: $0, isHole: true) }
+    for old in list {
+      var start = old.offset
+      for hole in holes where hole.overlaps(old.offset..<old.end) {
+        if start < hole.lowerBound { pieces.append((start..<hole.lowerBound, old.isHole)) }
+        start = hole.upperBound
+      }
+      if start < old.end { pieces.append((start..<old.end, old.isHole)) }
+    }
+    list = []
+    for piece in pieces.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+      add(piece.range, isHole: piece.isHole)
+    }
+  }
+}
+
 /// Finds what two maps do not share: what lies at one address in both is one and the same, for
 /// nobody writes in place what two can see.
 public struct ChangeVisitor: MapVisitor {

@@ -121,9 +121,15 @@ extension PoolDump {
           return try HoldEntry.decode(from: node, index: i).map(hold)
         } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
       }
+    case (.owed, 0):
+      (0..<FormatConstants.owedPerLeaf).compactMap { i in
+        do throws(FormatError) {
+          return try OwedRange.decode(from: node, index: i).map(owed)
+        } catch { return .fields(["slot": .number(i), "problem": .text(error.words)]) }
+      }
     case (.segmentTable, _): []
     case (.map, _), (.catalogue, _), (.doomed, _), (.versionTree, _), (.bookmarks, _),
-      (.holds, _):
+      (.holds, _), (.owed, _):
       (0..<FormatConstants.pointersPerNode).compactMap { i in
         let pointer = node.pointer(i)
         guard pointer != .none else { return nil }

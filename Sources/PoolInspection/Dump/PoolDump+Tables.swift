@@ -132,6 +132,24 @@ extension PoolDump {
     ])
   }
 
+  func owed(_ superblock: Superblock) -> DumpValue {
+    var ranges: [DumpValue] = []
+    inspector.walk(superblock.owed, type: .owed, superblock) { _, node in
+      for i in 0..<FormatConstants.owedPerLeaf {
+        guard let range = try? OwedRange.decode(from: node, index: i) else { continue }
+        ranges.append(Self.owed(range))
+      }
+    }
+    return .fields(["owed": .list(ranges), "problems": problems()])
+  }
+
+  static func owed(_ range: OwedRange) -> DumpValue {
+    .fields([
+      "volume": .number(range.volume.number), "firstBlock": .number(range.firstBlock),
+      "blockCount": .number(range.blockCount),
+    ])
+  }
+
   func doomed(_ superblock: Superblock) -> DumpValue {
     var entries: [DumpValue] = []
     inspector.walk(superblock.doomed, type: .doomed, superblock) { _, node in
@@ -251,6 +269,10 @@ extension PoolDump {
     case .hold(let change):
       "volume \(change.entry.volume.number), tag '\(change.entry.tag)': "
         + (change.action == .place ? "placed" : "released")
+    case .owed(let change):
+      "volume \(change.range.volume.number), blocks \(change.range.firstBlock) to "
+        + "\(change.range.endBlock - 1): "
+        + (change.action == .owe ? "discard owed" : "nothing owed any more")
     case .segmentClass(let segment, let newClass, let partner):
       "segment \(segment.index) becomes \(newClass.name)"
         + (partner.map { ", with the place of segment \($0.index)" } ?? "")

@@ -6,7 +6,7 @@ public import StorageUnits
 /// decoded is shown with its problem, and what has a wrong checksum as it would be read without.
 public final class PoolDump {
   public enum Structure: Hashable, Sendable {
-    case superblock, members, segments, catalogue, journal, doomed, holds
+    case superblock, members, segments, catalogue, journal, doomed, holds, owed
     case volume(String)
     case node(PoolAddress)
     case counts(SegmentIndex)
@@ -63,7 +63,7 @@ public final class PoolDump {
     case .members: return members(chosen)
     case .journal: return journal(chosen)
     case .segments: return segments()
-    case .catalogue, .doomed, .holds, .volume, .node, .counts: break
+    case .catalogue, .doomed, .holds, .owed, .volume, .node, .counts: break
     }
     guard hasTable else { throw .noSegmentTable }
     switch structure {
@@ -73,6 +73,7 @@ public final class PoolDump {
       ])
     case .doomed: return doomed(chosen)
     case .holds: return holds(chosen)
+    case .owed: return owed(chosen)
     case .volume(let name): return try volume(name, chosen)
     case .node(let address): return try node(address, chosen)
     case .counts(let segment): return try counts(segment, chosen)
@@ -126,6 +127,7 @@ public final class PoolDump {
       .init("versionTree", root(superblock.versionTree)),
       .init("bookmarks", root(superblock.bookmarks)),
       .init("holds", root(superblock.holds)),
+      .init("owed", root(superblock.owed)),
       .init("trashExpirySeconds", .number(superblock.settings.trashExpirySeconds)),
       .init(
         "segmentTable",

@@ -165,6 +165,8 @@ public enum PoolOpening {
     try reading.checkBookmarks(bookmarks.list, versions.nodes, catalogue.volumes)
     let holds = try reading.holds(segments.entries)
     try reading.checkHolds(holds.entries, catalogue.volumes)
+    let owed = try reading.owed(segments.entries)
+    try reading.checkOwed(owed.ranges, catalogue.volumes)
     // What this program does not know of it will no longer be true once it writes.
     superblock.features.clearBeforeWrite = 0
     var image = PoolImage(
@@ -176,6 +178,8 @@ public enum PoolOpening {
       deviceUUIDs: membership.deviceUUIDs)
     image.holdTree = holds.tree
     image.holds = holds.entries
+    image.owedTree = owed.tree
+    image.owed = owed.ranges
     return Pool(
       image, bounds: bounds,
       recordCapacity: JournalRing.batchBytes(

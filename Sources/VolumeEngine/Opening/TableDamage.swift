@@ -13,6 +13,7 @@ public struct TableDamage: Error, Hashable, Sendable {
     case versionTree = "version tree"
     case bookmarks = "list of bookmarks"
     case holds = "list of holds"
+    case owed = "list of owed discards"
     case map = "map or counts of a volume"
   }
   public var table: Table

@@ -254,6 +254,49 @@ struct TableReading {
     }
   }
 
+  /// The shape of the list of owed discards, and its ranges.
+  func owed(
+    _ segments: [SegmentEntry]
+  ) throws(PoolOpeningError) -> (tree: ResidentTree, ranges: [OwedRange]) {
+    var ranges: [UInt64: [OwedRange]] = [:]
+    let tree = try tree(
+      superblock.owed, .owed, .owed, FormatConstants.owedPerLeaf, segments
+    ) { (key, leaf) throws(FormatError) in
+      ranges[key] = []
+      for index in 0..<FormatConstants.owedPerLeaf {
+        guard let range = try OwedRange.decode(from: leaf, index: index) else { continue }
+        ranges[key]?.append(range)
+      }
+    }
+    return (tree, ranges.keys.sorted().flatMap { ranges[$0] ?? [] })
+  }
+
+  /// Owed ranges are sorted, apart from each other, and within volumes that are no snapshots.
+  func checkOwed(
+    _ ranges: [OwedRange], _ volumes: [VolumeRecord]
+  ) throws(PoolOpeningError) {
+    var sizes: [VolumeID: UInt64] = [:]
+    for volume in volumes where volume.origin == nil { sizes[volume.id] = volume.sizeBytes }
+    var last: OwedRange?
+    for range in ranges {
+      let id = range.volume.number
+      if let last {
+        let isBehind =
+          last.volume < range.volume
+          || last.volume == range.volume && last.endBlock < range.firstBlock
+        guard isBehind else {
+          throw .superblockContradictsDevices("owed discards of volume \(id) are out of order")
+        }
+      }
+      guard let size = sizes[range.volume], range.endBlock <= ByteCount(size).blocksRoundingUp
+      else {
+        throw .superblockContradictsDevices(
+          "a discard is owed on volume \(id), where there is no such block")
+      }
+      last = range
+    }
+  }
+
   /// Whatever lives, lives below a branch point that is there.
   func checkVersions(
     _ nodes: [VersionNode], _ volumes: [VolumeRecord], _ doomed: [DoomedEntry]

@@ -91,7 +91,13 @@ public final class ChangeScan: MapScan {
         target, from: position, to: end, nodesAtMost: share, nodes: &nodes, &visitor)
       ranges = visitor.ranges
     }
-    return next(outcome)
+    let step = next(outcome)
+    if case .done = step, pool.hasOwed {
+      let reached = isComplete ? bytes.upperBound : position.extent.firstByte
+      let first = min(start.firstByte, reached)
+      ranges.put(holes: pool.owedHoles(of: target), within: first..<reached)
+    }
+    return step
   }
 
   private func next(_ outcome: MapWalkOutcome) -> MapScanStep {

@@ -9,8 +9,8 @@ struct PoolDumpCommand: AsyncParsableCommand {
     commandName: "dump", abstract: "Show a structure of a pool as it is on its devices.",
     discussion: """
       Structures: superblock, members, segments, catalogue, volume NAME, node ADDRESS, journal, \
-      counts SEGMENT, doomed, holds. What is damaged is shown as far as it can be decoded, with \
-      what is wrong. Nothing is written. The pool must not be served meanwhile.
+      counts SEGMENT, doomed, holds, owed. What is damaged is shown as far as it can be decoded, \
+      with what is wrong. Nothing is written. The pool must not be served meanwhile.
 
       Examples:
         lamina pool dump tank superblock
@@ -57,6 +57,7 @@ struct PoolDumpCommand: AsyncParsableCommand {
     let simple: [String: PoolDump.Structure] = [
       "superblock": .superblock, "members": .members, "segments": .segments,
       "catalogue": .catalogue, "journal": .journal, "doomed": .doomed, "holds": .holds,
+      "owed": .owed,
     ]
     if let structure = simple[name] {
       guard which == nil else { throw usage("'\(name)' takes nothing behind it") }

@@ -21,6 +21,9 @@ struct PoolStatusResult: CommandResult {
       fields.append(
         ("reclaimable", "\(SizeText.human(pool.reclaimableBytes)) with the next checkpoint"))
     }
+    if pool.owedBytes > 0 {
+      fields.append(("owed", VolumeResult.owedText(pool.owedBytes)))
+    }
     if pool.trashExpirySeconds > 0 || pool.trashCount > 0 {
       let expiry = DurationText.text(seconds: pool.trashExpirySeconds)
       fields.append(

@@ -116,6 +116,7 @@ struct SpaceUsageResult: CommandResult {
     if usage.deletedMaps > 0 {
       parts.append(("deletions under way", "\(usage.deletedMaps); what they hold is in 'shared'"))
     }
+    if usage.owedBytes > 0 { parts.append(("owed", VolumeResult.owedText(usage.owedBytes))) }
     guard !usage.holders.isEmpty else { return TextTable.fields(parts) }
     var table = TextTable([
       ("volume", .left), ("size", .right), ("referenced", .right), ("exclusive", .right),
@@ -123,7 +124,8 @@ struct SpaceUsageResult: CommandResult {
     ])
     for holder in usage.holders {
       table.add([
-        "\(output.pool)/\(holder.name)" + (holder.inTrash == true ? " (in the trash)" : ""),
+        "\(output.pool)/\(holder.name)" + (holder.inTrash == true ? " (in the trash)" : "")
+          + (holder.owedBytes.map { " (owes \(SizeText.human($0)))" } ?? ""),
         SizeText.human(holder.sizeBytes),
         SizeText.human(holder.referencedBytes), SizeText.human(holder.exclusiveBytes),
         SizeText.human(holder.sharedBytes),

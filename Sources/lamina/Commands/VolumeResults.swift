@@ -24,8 +24,13 @@ struct VolumeResult: CommandResult {
       ("when full", VolumeResult.policyText(volume.fullPolicy)),
       ("created", volume.createdAt.description),
     ]
+    let owed = volume.owedBytes.map { [("owed", VolumeResult.owedText($0))] } ?? []
     let state = volume.receiving == true ? [("state", "being received, not served")] : []
-    return TextTable.fields(start + more + end + state)
+    return TextTable.fields(start + more + owed + end + state)
+  }
+
+  static func owedText(_ bytes: UInt64) -> String {
+    "\(SizeText.human(bytes)) of discards, to be done when the tables have space"
   }
 
   private static func policyText(_ policy: FullPolicy) -> String {
