@@ -7,7 +7,9 @@ import Testing
 /// `lamina-prove simulate`.
 @Suite struct SimulationTests {
   /// Seeds that have found something once, in the server or in what was asked of it.
-  static let knownSeeds: [UInt64] = [65, 414, 591, 658, 758, 1025, 3811, 6122, 20710]
+  static let knownSeeds: [UInt64] = [
+    65, 414, 591, 630, 658, 758, 1025, 3173, 3811, 6122, 20710,
+  ]
 
   @Test(arguments: Array(1...24 as ClosedRange<UInt64>) + knownSeeds)
   func aRandomHistoryWithFaultsGoesAsItShould(seed: UInt64) throws {
