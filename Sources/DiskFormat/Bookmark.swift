@@ -9,7 +9,7 @@ public struct Bookmark: Hashable, Sendable {
   public var volume: VolumeID
   /// The snapshot, which may be gone.
   public var snapshot: VolumeID
-  public var snapshotUUID: StorageUUID
+  public var snapshotIdentity: StorageUUID
   /// The snapshot's branch point, not 0.
   public var epoch: ShareEpoch
   /// The snapshot's size in bytes.
@@ -23,14 +23,14 @@ public struct Bookmark: Hashable, Sendable {
   public var snapshotName: String
 
   public init(
-    id: RecordNumber, volume: VolumeID, snapshot: VolumeID, snapshotUUID: StorageUUID,
+    id: RecordNumber, volume: VolumeID, snapshot: VolumeID, snapshotIdentity: StorageUUID,
     epoch: ShareEpoch, sizeBytes: UInt64, createdAt: UInt64, snapshotCreatedAt: UInt64,
     name: String, snapshotName: String
   ) {
     self.id = id
     self.volume = volume
     self.snapshot = snapshot
-    self.snapshotUUID = snapshotUUID
+    self.snapshotIdentity = snapshotIdentity
     self.epoch = epoch
     self.sizeBytes = sizeBytes
     self.createdAt = createdAt
@@ -45,7 +45,7 @@ private enum At {
   static let id = 0
   static let volume = 8
   static let snapshot = 16
-  static let snapshotUUID = 24
+  static let snapshotIdentity = 24
   static let epoch = 40
   static let nameLength = 44
   static let snapshotNameLength = 45
@@ -95,7 +95,7 @@ extension Bookmark {
     writer.u64(id.number, At.id)
     writer.u64(volume.number, At.volume)
     writer.u64(snapshot.number, At.snapshot)
-    writer.uuid(snapshotUUID, At.snapshotUUID)
+    writer.uuid(snapshotIdentity, At.snapshotIdentity)
     writer.u32(epoch.number, At.epoch)
     writer.u8(UInt8(name.utf8.count), At.nameLength)
     writer.u8(UInt8(snapshotName.utf8.count), At.snapshotNameLength)
@@ -125,7 +125,8 @@ extension Bookmark {
     guard let snapshotName else { throw .badField(.bookmark, "snapshotName") }
     self.init(
       id: RecordNumber(reader.u64(At.id)), volume: VolumeID(reader.u64(At.volume)),
-      snapshot: VolumeID(reader.u64(At.snapshot)), snapshotUUID: reader.uuid(At.snapshotUUID),
+      snapshot: VolumeID(reader.u64(At.snapshot)),
+      snapshotIdentity: reader.uuid(At.snapshotIdentity),
       epoch: ShareEpoch(reader.u32(At.epoch)), sizeBytes: reader.u64(At.sizeBytes),
       createdAt: reader.u64(At.createdAt), snapshotCreatedAt: reader.u64(At.snapshotCreatedAt),
       name: name, snapshotName: snapshotName)

@@ -11,12 +11,17 @@ public struct ChangeSpecification: Codable, Hashable, Sendable {
   /// About so many ranges in one answer, 1 to 65536.
   public var rangesAtMost: Int
 
+  /// What only the bytes can tell is looked at too: a block that was written anew with the bytes
+  /// that it had is left out. Needs a base whose content is still there.
+  public var exact: Bool
+
   public static let usualRanges = 8192
 
   public init(
     target: ContentName, base: BaseName?, offsetBytes: UInt64 = 0,
-    rangesAtMost: Int = ChangeSpecification.usualRanges
+    rangesAtMost: Int = ChangeSpecification.usualRanges, exact: Bool = false
   ) {
+    self.exact = exact
     self.target = target
     self.base = base
     self.offsetBytes = offsetBytes
@@ -24,7 +29,7 @@ public struct ChangeSpecification: Codable, Hashable, Sendable {
   }
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case target, base, offsetBytes, rangesAtMost
+    case target, base, offsetBytes, rangesAtMost, exact
   }
 
   public init(from decoder: any Decoder) throws {
@@ -35,7 +40,8 @@ public struct ChangeSpecification: Codable, Hashable, Sendable {
       base: try fields.decodeIfPresent(BaseName.self, forKey: .base),
       offsetBytes: try fields.decodeIfPresent(UInt64.self, forKey: .offsetBytes) ?? 0,
       rangesAtMost: try fields.decodeIfPresent(Int.self, forKey: .rangesAtMost)
-        ?? Self.usualRanges)
+        ?? Self.usualRanges,
+      exact: try fields.decodeIfPresent(Bool.self, forKey: .exact) ?? false)
     guard 1...65536 ~= rangesAtMost else {
       throw ManagementError(
         .invalidArgument, "an answer has 1 to 65536 ranges, not \(rangesAtMost)",
@@ -106,13 +112,16 @@ public struct ChangeList: Codable, Hashable, Sendable {
 
 extension PoolService {
   /// All pieces of what changed, joined. Throws as `changes`, and `volumeNotFound` if target or
-  /// base was deleted and made anew between two pieces.
+  /// base was deleted and made anew between two pieces. `progress` is told how far it is, in bytes
+  /// of the target's address space.
   public func allChanges(
-    _ specification: ChangeSpecification
+    _ specification: ChangeSpecification,
+    progress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) async throws(ManagementError) -> ChangeList {
     var specification = specification
     var all = try await changes(specification)
     while let next = all.nextOffsetBytes {
+      progress(next, all.sizeBytes)
       specification.offsetBytes = next
       let piece = try await changes(specification)
       guard piece.targetUUID == all.targetUUID, piece.baseUUID == all.baseUUID else {

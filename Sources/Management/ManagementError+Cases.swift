@@ -72,6 +72,19 @@ extension ManagementError {
       ])
   }
 
+  /// An exact difference is asked for, and the base's bytes are not there.
+  public static func nothingToCompare(_ base: BaseName?, pool: String) -> ManagementError {
+    let name = base.map { "'\($0)'" }
+    return ManagementError(
+      .invalidArgument,
+      name.map { "the bytes of \($0) are gone, so that nothing can be compared" }
+        ?? "an exact difference needs a base",
+      cause: name.map { "\($0) is a bookmark, and its snapshot was deleted." },
+      correction: name == nil ? "Name one." : "Ask without --exact, or count from a snapshot.",
+      objects: base.map { [ManagementObject(.bookmark, "\(pool)/\($0)")] }
+        ?? [ManagementObject(.option, "base")])
+  }
+
   public static func volumesNotRelated(
     _ base: BaseName, _ target: ContentName, pool: String
   ) -> ManagementError {

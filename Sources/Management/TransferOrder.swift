@@ -13,21 +13,46 @@ public protocol ByteSink: Sendable {
 /// What is to be sent as a stream (`Docs/StreamFormat.md`).
 public struct SendOrder: Hashable, Sendable {
   public var snapshot: SnapshotName
-  /// Another snapshot of the volume, which the receiver has: only what changed since is sent. Nil:
-  /// everything.
-  public var base: SnapshotName?
+  /// What the receiver has: only what changed since is sent. Nil: everything.
+  public var base: StreamBase?
 
-  public init(_ snapshot: SnapshotName, since base: SnapshotName? = nil) {
+  public init(_ snapshot: SnapshotName, since base: StreamBase? = nil) {
     self.snapshot = snapshot
     self.base = base
   }
 
   /// The base as a person names it behind `--since`: the own name of a snapshot of the volume,
-  /// also with `@` before it. Throws `invalidName`.
+  /// also with `@` before it, or that of a bookmark with `#` before it. Throws `invalidName`.
   public static func base(
     _ text: String, of snapshot: SnapshotName
-  ) throws(ManagementError) -> SnapshotName {
-    try SnapshotName("\(snapshot.volume)@\(text.hasPrefix("@") ? String(text.dropFirst()) : text)")
+  ) throws(ManagementError) -> StreamBase {
+    let name = String(text.drop { $0 == "@" || $0 == "#" })
+    guard text.hasPrefix("#") else {
+      return .snapshot(try SnapshotName("\(snapshot.volume)@\(name)"))
+    }
+    return .bookmark(try BookmarkName(volume: snapshot.volume, mark: name))
+  }
+}
+
+/// What the receiver of a stream has already: another snapshot of the volume, which is still there
+/// or of which a bookmark is.
+public enum StreamBase: Hashable, Sendable, CustomStringConvertible {
+  case snapshot(SnapshotName)
+  case bookmark(BookmarkName)
+
+  public var description: String {
+    switch self {
+    case .snapshot(let name): name.description
+    case .bookmark(let name): name.description
+    }
+  }
+
+  /// As `SendOrder.base` reads it, in a query of a URL.
+  public var queryText: String {
+    switch self {
+    case .snapshot(let name): name.snapshot
+    case .bookmark(let name): "%23\(name.mark)"
+    }
   }
 }
 

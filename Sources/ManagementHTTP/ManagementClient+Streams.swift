@@ -15,7 +15,7 @@ extension ManagementClient {
   }
 
   public func send(_ order: SendOrder, to sink: any ByteSink) async throws(ManagementError) {
-    let since = order.base.map { "?since=\($0.snapshot)" } ?? ""
+    let since = order.base.map { "?since=\($0.queryText)" } ?? ""
     let head = Self.head(.GET, "/v1/snapshots/\(order.snapshot)/stream" + since)
     try await connected { inbound, outbound in
       try await outbound.write(.head(head))

@@ -33,7 +33,8 @@ extension Pool {
 
   /// The snapshot that the bookmark was made of, if it is still there.
   public func snapshot(of bookmark: Bookmark) -> VolumeSlot? {
-    guard let slot = volume(bookmark.snapshot), record(of: slot).uuid == bookmark.snapshotUUID
+    guard let slot = volume(bookmark.snapshot),
+      record(of: slot).identity == bookmark.snapshotIdentity
     else { return nil }
     return slot
   }
@@ -65,7 +66,8 @@ extension Pool {
     _ = applyNew(
       .createBookmark(
         Bookmark(
-          id: RecordNumber(0), volume: origin, snapshot: record.id, snapshotUUID: record.uuid,
+          id: RecordNumber(0), volume: origin, snapshot: record.id,
+          snapshotIdentity: record.identity,
           epoch: ShareEpoch(UInt32(record.versionNode)), sizeBytes: record.sizeBytes,
           createdAt: createdAt, snapshotCreatedAt: record.createdAt, name: name,
           snapshotName: record.name)))
@@ -124,7 +126,7 @@ extension Pool {
     try bookmark.validate(isRecord: true)
     guard let slot = volumes.slot(bookmark.snapshot) else { throw .badField(.record, "snapshot") }
     let record = volumes.record(slot)
-    guard record.origin == bookmark.volume, record.uuid == bookmark.snapshotUUID,
+    guard record.origin == bookmark.volume, record.identity == bookmark.snapshotIdentity,
       record.name == bookmark.snapshotName, record.sizeBytes == bookmark.sizeBytes
     else { throw .badField(.record, "snapshot") }
     guard record.versionNode == UInt64(bookmark.epoch.number) else {

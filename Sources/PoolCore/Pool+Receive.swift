@@ -85,7 +85,8 @@ extension Pool {
   public func applyReceiveUndone(_ volume: VolumeSlot) {
     let record = volumes.record(volume.index)
     guard let base = receiveBase(of: record) else { preconditionFailure("it has no base") }
-    if volumes.states[base].root != record.root || owes(volume) {
+    let state = volumes.states[base]
+    if state.root != record.root || state.sizeBytes != record.sizeBytes || owes(volume) {
       _ = applyNew(
         .rollback(volume: record.id, snapshot: volumes.states[base].id), more: true)
     }

@@ -29,7 +29,6 @@ extension Pool {
   public func checkResize(_ volume: VolumeSlot, to sizeBytes: UInt64) throws(PoolError) {
     let record = volumes.record(volume.index)
     guard record.origin == nil else { throw .isSnapshot(volumes.shownName(volume.index)) }
-    guard !record.isReceiving else { throw .isBeingReceived(record.name) }
     guard sizeBytes > 0, sizeBytes <= StorageSizes.maximumVolumeBytes,
       sizeBytes % UInt64(record.logicalBlockBytes) == 0
     else { throw .invalidSize(sizeBytes) }

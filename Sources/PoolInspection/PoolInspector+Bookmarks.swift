@@ -50,7 +50,7 @@ extension PoolInspector {
       find(.bookmarkInFuture(bookmark.name), at: here)
     }
     guard let snapshot = volumes.first(where: { $0.id == bookmark.snapshot }) else { return }
-    if snapshot.origin != bookmark.volume || snapshot.uuid != bookmark.snapshotUUID
+    if snapshot.origin != bookmark.volume || snapshot.identity != bookmark.snapshotIdentity
       || snapshot.versionNode != UInt64(bookmark.epoch.number)
       || snapshot.sizeBytes != bookmark.sizeBytes
     {

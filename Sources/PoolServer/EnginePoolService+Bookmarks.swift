@@ -75,7 +75,7 @@ extension PoolHost {
     let snapshot = pool.snapshot(of: bookmark)
     return BookmarkDescription(
       name: "\(volume)#\(bookmark.name)", pool: pool.name,
-      snapshot: "\(volume)@\(bookmark.snapshotName)", snapshotUUID: bookmark.snapshotUUID,
+      snapshot: "\(volume)@\(bookmark.snapshotName)", snapshotUUID: bookmark.snapshotIdentity,
       snapshotExists: snapshot.map { !pool.isInTrash($0) } ?? false,
       usable: snapshot != nil || pool.isOnLine(bookmark, of: slot),
       sizeBytes: bookmark.sizeBytes,

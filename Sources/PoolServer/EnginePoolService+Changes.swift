@@ -9,6 +9,29 @@ extension EnginePoolService {
   func changes(
     _ specification: ChangeSpecification
   ) async throws(ManagementError) -> ChangeList {
+    let found = try await scan(specification)
+    guard specification.exact else { return found.list }
+    guard let base = found.base, let baseSizeBytes = found.list.baseSizeBytes else {
+      throw .nothingToCompare(specification.base, pool: found.list.pool)
+    }
+    var comparison = ChangeComparison(
+      target: VolumeAccess(thread: thread, volume: found.target),
+      base: VolumeAccess(thread: thread, volume: base), baseSizeBytes: baseSizeBytes)
+    do throws(ExportError) {
+      return try await comparison.reduce(found.list)
+    } catch { throw Self.problem(error, specification, pool: found.list.pool) }
+  }
+
+  /// What the maps say, and whose bytes can be compared.
+  private struct ScannedChanges: Sendable {
+    var list: ChangeList
+    var target: VolumeID
+    var base: VolumeID?
+  }
+
+  private func scan(
+    _ specification: ChangeSpecification
+  ) async throws(ManagementError) -> ScannedChanges {
     try await operate { host, done in
       let pool = host.pool
       guard let target = Self.find(specification.target, pool) else {
@@ -26,45 +49,28 @@ extension EnginePoolService {
       host.engine.begin(
         ChangeScan(query) { result in
           done(
-            result.map { answer.with($0) }
-              .mapError { Self.problem($0, specification, pool: answer.pool) })
+            result.map {
+              ScannedChanges(list: answer.with($0), target: query.target, base: base.content)
+            }
+            .mapError { Self.problem($0, specification, pool: answer.pool) })
         })
     }
-  }
-
-  /// What changes are counted from, and what the answer says of it.
-  private struct FoundBase {
-    var base = ChangeBase.nothing
-    var uuid: StorageUUID?
-    var sizeBytes: UInt64?
   }
 
   private static func base(
     _ specification: ChangeSpecification, of target: VolumeSlot, _ pool: Pool
   ) throws(ManagementError) -> FoundBase {
-    guard let name = specification.base else { return FoundBase() }
-    let family = pool.record(of: target).family
-    switch name {
+    switch specification.base {
+    case nil: return FoundBase()
+    case .bookmark(let mark):
+      return try FoundBase(mark, of: target, named: specification.target, pool)
     case .content(let content):
       guard let slot = find(content, pool) else { throw content.notFound(pool: pool.name) }
       let record = pool.record(of: slot)
-      guard record.family == family else {
-        throw .volumesNotRelated(name, specification.target, pool: pool.name)
+      guard record.family == pool.record(of: target).family else {
+        throw .volumesNotRelated(.content(content), specification.target, pool: pool.name)
       }
-      return FoundBase(
-        base: .volume(record.id), uuid: record.uuid, sizeBytes: record.sizeBytes)
-    case .bookmark(let mark):
-      guard let bookmark = find(mark, pool), let volume = pool.volume(bookmark.volume) else {
-        throw .bookmarkNotFound(mark, pool: pool.name)
-      }
-      guard pool.record(of: volume).family == family else {
-        throw .volumesNotRelated(name, specification.target, pool: pool.name)
-      }
-      guard pool.snapshot(of: bookmark) != nil || pool.isOnLine(bookmark, of: target) else {
-        throw .bookmarkNotOnLine(mark, specification.target, pool: pool.name)
-      }
-      return FoundBase(
-        base: .bookmark(bookmark.id), uuid: bookmark.snapshotUUID, sizeBytes: bookmark.sizeBytes)
+      return FoundBase(record)
     }
   }
 
@@ -79,7 +85,7 @@ extension EnginePoolService {
     let record = pool.record(of: target)
     return ChangeList(
       pool: pool.name, target: specification.target.description, targetUUID: record.uuid,
-      base: specification.base?.description, baseUUID: base.uuid,
+      base: specification.base?.description, baseUUID: base.identity,
       sizeBytes: record.sizeBytes, baseSizeBytes: base.sizeBytes, ranges: [], visitedNodes: 0,
       nextOffsetBytes: nil)
   }

@@ -45,6 +45,8 @@ final class PoolHost {
   private(set) var listeners: [ListenAddress] = []
   private var nextToken: UInt64 = 1
   private var waiting: [UInt64: @Sendable (PoolHost, ManagementResult) -> Void] = [:]
+  /// Operations may have been begun since the engine last had its turn.
+  private var hasAnsweredManagement = false
 
   private enum Phase { case serving, draining(until: MonotonicTime), closing, finished }
   private var phase = Phase.serving
@@ -255,6 +257,7 @@ final class PoolHost {
       if nbd.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
     }
     if local.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
+    if hasAnsweredManagement { return MonotonicTime(nanoseconds: 0) }
     if case .draining(let until) = phase { deadline = min(deadline, until) }
     return deadline == .distantFuture ? nil : deadline
   }
@@ -263,8 +266,10 @@ final class PoolHost {
   private func pump(at now: MonotonicTime) {
     // Without trash nobody asks for the time of day.
     if pool.hasTrash { engine.secondsSince1970 = SystemClock.secondsSince1970() }
-    // A turn that frees buffers may let requests through that waited for them; a few rounds do, the
-    // rest comes with the next turn of the reactor.
+    // A turn that frees buffers may let requests through that waited for them, and who hears that
+    // an operation has ended may begin the next; a few rounds do, the rest comes with the next turn
+    // of the reactor.
+    hasAnsweredManagement = false
     for _ in 0..<4 {
       nbd?.submitRequests(engine.submit)
       local.submitRequests(engine.submit)
@@ -282,11 +287,19 @@ final class PoolHost {
         nbd?.deliver(answer, extents: extents.span)
       }
       nbd?.flushSends(at: now)
-      guard nbd?.hasRequests == true || local.hasRequests else { break }
+      hasAnsweredManagement = answerManagement()
+      guard nbd?.hasRequests == true || local.hasRequests || hasAnsweredManagement else { break }
     }
+  }
+
+  /// Whether there was anything to tell.
+  private func answerManagement() -> Bool {
+    var hasAnswered = false
     while let answer = engine.nextManagementAnswer() {
       waiting.removeValue(forKey: answer.token)?(self, answer.result)
+      hasAnswered = true
     }
+    return hasAnswered
   }
 
   /// A token for a management operation; `done` is called on this thread with its outcome.

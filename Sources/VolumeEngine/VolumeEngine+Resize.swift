@@ -10,6 +10,8 @@ struct ResizeOrder {
   var sizeBytes: UInt64
   /// What lies beyond a smaller size may go.
   var allowsShrink: Bool
+  /// For a stream that is being received into the volume, and only then.
+  var isForStream = false
 }
 
 /// A volume being made smaller:
@@ -56,6 +58,14 @@ extension VolumeEngine {
     managementQueue.append(.resize(order, token: token))
   }
 
+  /// Gives a volume that is being received the size that it has in the stream. What lies beyond a
+  /// smaller one goes, and comes back if the stream ends early. As `resizeVolume` otherwise.
+  public func resizeReceivedVolume(_ id: VolumeID, to sizeBytes: UInt64, token: UInt64) {
+    let order = ResizeOrder(
+      volume: id, sizeBytes: sizeBytes, allowsShrink: true, isForStream: true)
+    managementQueue.append(.resize(order, token: token))
+  }
+
   func stepResize(_ order: ResizeOrder, _ token: UInt64) -> Bool {
     if let run = resizing, run.pendingCommands > 0 || isManagementLoading { return false }
     guard let slot = pool.volume(order.volume), !isGoing(slot) else {
@@ -68,6 +78,9 @@ extension VolumeEngine {
       return fail(token, error)
     }
     do throws(PoolError) {
+      guard pool.record(of: slot).isReceiving == order.isForStream else {
+        throw .isBeingReceived(pool.shownName(of: slot))
+      }
       try pool.checkResize(slot, to: order.sizeBytes)
       let old = pool.sizeBytes(of: slot)
       if order.sizeBytes >= old { return try grow(slot, order, token) }

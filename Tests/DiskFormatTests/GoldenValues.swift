@@ -122,7 +122,7 @@ enum Golden {
   /// Of snapshot 31 of volume 20. The second is as its record carries it.
   static let bookmark = Bookmark(
     id: RecordNumber(123_300), volume: VolumeID(20), snapshot: VolumeID(31),
-    snapshotUUID: StorageUUID(high: 0x736E_6170_7368_4555, low: 0x8000_0000_0000_0005),
+    snapshotIdentity: StorageUUID(high: 0x736E_6170_7368_4555, low: 0x8000_0000_0000_0005),
     epoch: ShareEpoch(7), sizeBytes: 528 * 1024 + 512, createdAt: 1_700_000_003,
     snapshotCreatedAt: 1_700_000_002, name: "märz", snapshotName: "montag")
   static let bookmarkInRecord: Bookmark = {

@@ -169,7 +169,7 @@ extension SeededRandom {
     return Bookmark(
       id: RecordNumber(isRecord ? 0 : 1 + counter()), volume: volume,
       snapshot: VolumeID(volume.number + 1 + number(below: 1 << 40)),
-      snapshotUUID: StorageUUID(high: next(), low: next()),
+      snapshotIdentity: StorageUUID(high: next(), low: next()),
       epoch: ShareEpoch(1 + UInt32(number(below: 1 << 31))),
       sizeBytes: number(below: 1 << 55), createdAt: next(), snapshotCreatedAt: next(),
       name: text(1...127), snapshotName: text(1...127))

@@ -162,6 +162,49 @@ extension InteropTests {
       #expect(try server.attempt(diff).errors.contains("bookmark-not-found"))
     }
 
+    /// Blocks that were written with what they had are no change in an exact difference, nor are
+    /// zeros that became a hole; over more than one answer, and a base that is shorter.
+    @Test func anExactDifferenceComparesBytes() throws {
+      let server = try LaminaServer()
+      let pool = server.pool
+      try server.createVolume("disk", "\((600 << 20) + 512)")
+      let disk = try server.connect("disk")
+      let old = StampedBytes.random(1 << 20, seed: 1)
+      for i in 0..<300 as Range<UInt64> { try disk.write(i << 20, old) }
+      try disk.write(400 << 20, [UInt8](repeating: 0, count: 65536))
+      try server.command(["snapshot", "create", "\(pool)/disk@a"])
+      try server.command(["bookmark", "create", "\(pool)/disk@a#m"])
+      for i in 0..<300 as Range<UInt64> { try disk.write(i << 20, old) }
+      try disk.write(3 << 20 + 8192, StampedBytes.random(512, seed: 2))
+      try disk.write(290 << 20 + 1024, StampedBytes.random(8192, seed: 3))
+      try disk.trim(5 << 20, 8192)
+      try disk.trim(400 << 20, 65536)
+      try server.command(["volume", "resize", "\(pool)/disk", "700M"])
+      try disk.disconnect()
+      let grown = try server.connect("disk")
+      try grown.write(600 << 20, StampedBytes.random(8192, seed: 4))
+      try server.command(["snapshot", "create", "\(pool)/disk@b"])
+      let diff = ["snapshot", "diff", "\(pool)/disk@a", "\(pool)/disk@b"]
+      #expect(try Self.changes(server, diff).dataBytes > 299 << 20)
+      let expected = [
+        Self.range(3 << 20 + 8192, 4096, "data"), Self.range(5 << 20, 8192, "hole"),
+        Self.range(290 << 20, 12288, "data"), Self.range(600 << 20, 8192, "data"),
+      ]
+      #expect(try Self.changes(server, diff + ["--exact"]).ranges == expected)
+      let mark = ["snapshot", "diff", "\(pool)/disk#m", "\(pool)/disk@b", "--exact"]
+      #expect(try Self.changes(server, mark).ranges == expected)
+      // The other way round: the target is the shorter one.
+      let back = ["snapshot", "diff", "\(pool)/disk@b", "\(pool)/disk@a", "--exact"]
+      #expect(
+        try Self.changes(server, back).ranges == [
+          Self.range(3 << 20 + 8192, 4096, "data"), Self.range(5 << 20, 8192, "data"),
+          Self.range(290 << 20, 12288, "data"), Self.range(600 << 20, 512, "hole"),
+        ])
+      try server.command(["snapshot", "delete", "\(pool)/disk@a"])
+      let refused = try server.attempt(mark)
+      #expect(refused.errors.contains("its snapshot was deleted"), "\(refused)")
+    }
+
     @Test func aVolumeThatWasRolledBackIsRefusedByName() throws {
       let server = try LaminaServer()
       let pool = server.pool

@@ -135,6 +135,69 @@ extension InteropTests {
       #expect(try Whole.receive(target, "tank/copy", file).succeeded)
     }
 
+    /// The backup of a machine that keeps no old snapshot: a bookmark of it is enough.
+    @Test func changesSinceABookmarkWhoseSnapshotIsGone() throws {
+      let (source, target) = try Self.pair()
+      try source.command(["bookmark", "create", "tank/disk@monday#sent"])
+      try source.command(["snapshot", "delete", "tank/disk@monday"])
+      let file = try Self.sendChanges(source, "tank/disk@tuesday", since: "'#sent'")
+      #expect(try Data(contentsOf: URL(fileURLWithPath: file)).count < 4 << 20)
+      let received = try Whole.receive(target, "tank/copy", file)
+      #expect(received.succeeded, "\(received)")
+      let tuesday = try Whole.contents(source, "disk@tuesday")
+      #expect(try Whole.contents(target, "copy@tuesday") == tuesday)
+      // Of a snapshot that was received, and is gone: the bookmark knows what it was.
+      try target.command(["bookmark", "create", "tank/copy@tuesday#sent"])
+      let third = try LaminaServer()
+      let whole = try Whole.send(target, "tank/copy@tuesday")
+      #expect(try Whole.receive(third, "tank/other", whole).succeeded)
+      try target.command(["snapshot", "delete", "tank/copy@tuesday"])
+      try target.connect("copy").write(8 << 20, StampedBytes.random(4096, seed: 90))
+      try target.command(["snapshot", "create", "tank/copy@friday"])
+      let next = try Self.sendChanges(target, "tank/copy@friday", since: "'#sent'")
+      let sentOn = try Whole.receive(third, "tank/other", next)
+      #expect(sentOn.succeeded, "\(sentOn)")
+      #expect(
+        try Whole.contents(third, "other@friday") == Whole.contents(target, "copy@friday"))
+      let missing = try Whole.shell(
+        source, "\"$LAMINA\" send tank/disk@tuesday --since '#no' --home \(source.home) | wc -c")
+      #expect(missing.errors.contains("[bookmark-not-found]"), "\(missing)")
+      for server in [target, third] {
+        try server.stop()
+        let check = try server.attempt(["pool", "check", "tank"])
+        #expect(check.output.hasPrefix("pool tank: sound"), "\(check)")
+      }
+    }
+
+    /// The volume was made larger, or smaller, between the two snapshots.
+    @Test(arguments: [(96 << 20) + 4096, (21 << 20) + 512] as [UInt64])
+    func theVolumeGetsTheSizeThatItHasInTheStream(size: UInt64) throws {
+      let (source, target) = try Self.pair()
+      try source.command(["volume", "resize", "tank/disk", "\(size)", "--shrink"])
+      try source.connect("disk").write(size - 512, StampedBytes.random(512, seed: 95))
+      try source.command(["snapshot", "create", "tank/disk@friday"])
+      let file = try Self.sendChanges(source, "tank/disk@friday", since: "monday")
+      let monday = try Whole.contents(target, "copy@monday")
+      // One that ends early gives the size back too.
+      let half = try Data(contentsOf: URL(fileURLWithPath: file)).dropLast(50)
+      let place = target.folder.path("half")
+      try half.write(to: URL(fileURLWithPath: place))
+      #expect(try Whole.receive(target, "tank/copy", place).status == 1)
+      #expect(try Whole.contents(target, "copy") == monday)
+      let received = try Whole.receive(target, "tank/copy", file)
+      #expect(received.succeeded, "\(received)")
+      let friday = try Whole.contents(source, "disk@friday")
+      #expect(friday.count == Int(size))
+      #expect(try Whole.contents(target, "copy") == friday)
+      #expect(try Whole.contents(target, "copy@friday") == friday)
+      #expect(try Whole.contents(target, "copy@monday") == monday)
+      try target.killAndRestart()
+      #expect(try Whole.contents(target, "copy") == friday)
+      try target.stop()
+      let check = try target.attempt(["pool", "check", "tank"])
+      #expect(check.output.hasPrefix("pool tank: sound"), "\(check)")
+    }
+
     /// Half of the changes are written when the client, or the server, is killed.
     @Test(arguments: [false, true])
     func aKillInTheMiddleLeavesTheBase(killsServer: Bool) throws {

@@ -95,7 +95,7 @@ import Testing
     let changes: [(PoolInspector) -> Void] = [
       { $0.bookmarks[0].id = RecordNumber(1 << 40) }, { $0.bookmarks[0].volume = VolumeID(9) },
       { $0.bookmarks[0].snapshot = VolumeID(3) }, { $0.bookmarks[0].snapshot = VolumeID(99) },
-      { $0.bookmarks[0].snapshotUUID = .zero }, { $0.bookmarks[0].epoch = ShareEpoch(2) },
+      { $0.bookmarks[0].snapshotIdentity = .zero }, { $0.bookmarks[0].epoch = ShareEpoch(2) },
       { $0.bookmarks[0].epoch = ShareEpoch(77) }, { $0.bookmarks[0].sizeBytes = 512 },
       { $0.bookmarks.append($0.bookmarks[0]) }, { $0.bookmarks = [] },
       { $0.branchPoints = [ShareEpoch(2): .zero] },

@@ -7,13 +7,13 @@ import VolumeEngine
 final class ChangeReader {
   private let thread: EngineThread
   private let target: VolumeID
-  private let base: VolumeID
+  private let base: ChangeBase
   /// What was found and is not consumed yet, in ascending order; the first one may be a rest.
   private var ranges: [Range<UInt64>] = []
   /// Where the next page begins; nil: there is none.
   private var nextByte: UInt64? = 0
 
-  init(thread: EngineThread, target: VolumeID, base: VolumeID) {
+  init(thread: EngineThread, target: VolumeID, base: ChangeBase) {
     self.thread = thread
     self.target = target
     self.base = base
@@ -29,7 +29,7 @@ final class ChangeReader {
   }
 
   private func lookOn(_ from: UInt64) async throws(ExportError) {
-    let query = ChangeQuery(target: target, base: .volume(base), bytes: from..<UInt64.max)
+    let query = ChangeQuery(target: target, base: base, bytes: from..<UInt64.max)
     let result: Result<ChangePage, ExportError> = await withCheckedContinuation { continuation in
       let isTaken = thread.post { host in
         guard !host.isStopping else {

@@ -35,32 +35,19 @@ extension EnginePoolService {
       guard let volume = record.origin.flatMap(host.pool.volume) else {
         return .failure(.snapshotNotFound(order.snapshot, pool: host.pool.name))
       }
-      var header = StreamHeader(
+      let header = StreamHeader(
         pool: host.pool.uuid, volume: host.pool.record(of: volume).uuid,
         snapshot: record.identity, base: nil, sizeBytes: record.sizeBytes,
         logicalBlockBytes: record.logicalBlockBytes, createdAt: record.createdAt,
         expectedBytes: record.mappedBlocks * UInt64(StorageSizes.blockBytes),
         poolName: host.pool.name, volumeName: order.snapshot.volume.text,
         snapshotName: order.snapshot.snapshot, baseName: "")
-      guard let name = order.base else {
-        return .success(SendPlan(header: header, snapshot: record.id))
-      }
-      guard let slot = host.pool.volume(named: name.description) else {
-        return .failure(.snapshotNotFound(name, pool: host.pool.name))
-      }
-      let base = host.pool.record(of: slot)
-      guard base.id != record.id else {
-        return .failure(
-          ManagementError(
-            .invalidArgument, "'\(name)' is both the snapshot and the base",
-            correction: "Name an earlier snapshot with --since.",
-            objects: [ManagementObject(.snapshot, "\(host.pool.name)/\(name)")]))
-      }
-      header.base = base.identity
-      header.baseName = name.snapshot
-      // How much changed is found out while it is sent.
-      header.expectedBytes = 0
-      return .success(SendPlan(header: header, snapshot: record.id, base: base.id))
+      var plan = SendPlan(header: header, snapshot: record.id, base: .nothing)
+      guard let name = order.base else { return .success(plan) }
+      do throws(ManagementError) {
+        try plan.take(name, of: order.snapshot, at: slot, host.pool)
+      } catch { return .failure(error) }
+      return .success(plan)
     }
   }
 
@@ -112,7 +99,13 @@ extension EnginePoolService {
             return host.undoReceive(id) { done(.failure(refusal)) }
           }
           host.receiving.insert(id)
-          done(.success(ReceiveTarget(volume: id, isNew: false)))
+          host.giveReceived(id, size: header.sizeBytes) { host, failure in
+            guard let failure else {
+              return done(.success(ReceiveTarget(volume: id, isNew: false)))
+            }
+            host.receiving.remove(id)
+            host.undoReceive(id) { done(.failure(failure)) }
+          }
         })
     }
   }
@@ -215,16 +208,29 @@ extension PoolHost {
       throw .snapshotExists("\(order.volume)@\(header.snapshotName)", pool: pool.name)
     }
     guard !isInUse(volume.id) else { throw .volumeInUse(order.volume, pool: pool.name) }
-    guard header.sizeBytes == base.sizeBytes,
-      header.logicalBlockBytes == base.logicalBlockBytes
-    else {
+    guard header.logicalBlockBytes == base.logicalBlockBytes else {
       throw ManagementError(
-        .notSupported, "the volume has another size in the stream than in its base",
-        cause: "It has \(header.sizeBytes) bytes there, and \(base.sizeBytes) here.",
+        .notSupported, "the volume has other logical blocks in the stream than in its base",
+        cause: "Of \(header.logicalBlockBytes) bytes there, and \(base.logicalBlockBytes) here.",
         correction: "Send the snapshot whole, into a new volume.",
         objects: [ManagementObject(.volume, "\(pool.name)/\(order.volume)")])
     }
     return (volume, base)
+  }
+
+  /// Gives a volume that is being received the size that it has in the stream.
+  func giveReceived(
+    _ volume: VolumeID, size: UInt64,
+    _ done: @escaping @Sendable (PoolHost, ManagementError?) -> Void
+  ) {
+    guard let slot = pool.volume(volume), pool.sizeBytes(of: slot) != size else {
+      return done(self, nil)
+    }
+    engine.resizeReceivedVolume(
+      volume, to: size,
+      token: token { host, result in
+        done(host, result == .done ? nil : EnginePoolService.branchProblem(result, host))
+      })
   }
 
   /// Undoes what a stream left in a volume that is being received; `done` is called when that has

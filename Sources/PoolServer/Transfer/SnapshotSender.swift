@@ -1,14 +1,45 @@
 import BlockExport
 import Management
+import PoolCore
 import StorageUnits
 import StreamFormat
+import VolumeEngine
 
 /// What a stream will hold, found on the engine's thread before its first byte is sent.
 struct SendPlan: Sendable {
   var header: StreamHeader
   var snapshot: VolumeID
-  /// What the receiver has; nil: nothing.
-  var base: VolumeID?
+  /// What the receiver has.
+  var base: ChangeBase
+}
+
+extension SendPlan {
+  /// Sends only what changed since a base of the snapshot at `slot`.
+  mutating func take(
+    _ base: StreamBase, of snapshot: SnapshotName, at slot: VolumeSlot, _ pool: Pool
+  ) throws(ManagementError) {
+    let found: FoundBase
+    switch base {
+    case .snapshot(let name):
+      guard let at = pool.volume(named: name.description) else {
+        throw .snapshotNotFound(name, pool: pool.name)
+      }
+      found = FoundBase(pool.record(of: at))
+    case .bookmark(let mark):
+      found = try FoundBase(mark, of: slot, named: .snapshot(snapshot), pool)
+    }
+    guard found.identity != header.snapshot else {
+      throw ManagementError(
+        .invalidArgument, "'\(base)' is both the snapshot and the base",
+        correction: "Name an earlier snapshot, or a bookmark of one, with --since.",
+        objects: [ManagementObject(.snapshot, "\(pool.name)/\(snapshot)")])
+    }
+    header.base = found.identity
+    header.baseName = found.snapshotName
+    // How much changed is found out while it is sent.
+    header.expectedBytes = 0
+    self.base = found.base
+  }
 }
 
 /// Makes the stream of a snapshot and hands it out piece by piece. Memory: the windows of
@@ -31,7 +62,9 @@ struct SnapshotSender {
     self.plan = plan
     self.sink = sink
     access = VolumeAccess(thread: thread, volume: plan.snapshot)
-    changes = plan.base.map { ChangeReader(thread: thread, target: plan.snapshot, base: $0) }
+    changes =
+      plan.base == .nothing
+      ? nil : ChangeReader(thread: thread, target: plan.snapshot, base: plan.base)
     encoder = StreamEncoder(plan.header)
   }
 

@@ -19,6 +19,8 @@ import StorageUnits
     return unsafe UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
   }
 
+  func clear() { unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+
   func fill(_ bytes: [UInt8]) {
     precondition(bytes.count <= byteCount)
     unsafe bytes.withUnsafeBytes {
@@ -33,7 +35,7 @@ struct VolumeAccess: Sendable {
   let volume: VolumeID
 
   /// Fills the start of the buffer with `length` bytes from `offset` on, a multiple of 4096; at
-  /// most 1 MiB.
+  /// most 1 MiB, whole blocks or up to the end of the volume.
   func read(_ offset: UInt64, _ length: UInt64, into buffer: TransferBuffer) async -> ExportError? {
     await perform(.read, offset, length, buffer).error
   }

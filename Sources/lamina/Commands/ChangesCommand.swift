@@ -14,6 +14,7 @@ struct SnapshotDiff: AsyncParsableCommand {
       Examples:
         lamina snapshot diff tank/disk@monday tank/disk@tuesday
         lamina snapshot diff tank/disk#monday tank/disk@tuesday
+        lamina snapshot diff tank/disk@monday tank/disk@tuesday --exact
         lamina snapshot diff tank/disk@monday tank/disk --json | jq '.ranges[]'
       """)
 
@@ -24,6 +25,11 @@ struct SnapshotDiff: AsyncParsableCommand {
 
   @Argument(help: ArgumentHelp("What is shown.", valueName: "pool/volume[@snapshot]"))
   var target: String
+
+  @Flag(
+    help: ArgumentHelp(
+      "Read both sides, and leave out what was written anew with the bytes that it had."))
+  var exact = false
 
   @OptionGroup var shared: SharedOptions
 
@@ -38,8 +44,11 @@ struct SnapshotDiff: AsyncParsableCommand {
       }
       let access = PoolAccess(state: state)
       let list = try await access.use(to.pool) { (service) throws(ManagementError) in
-        try await service.allChanges(
-          ChangeSpecification(target: to.content, base: from.base))
+        let bar = ProgressBar("comparing")
+        defer { bar.clear() }
+        return try await service.allChanges(
+          ChangeSpecification(target: to.content, base: from.base, exact: exact)
+        ) { bar.show(done: $0, total: $1) }
       }
       return ChangeListResult(list: list)
     }

@@ -10,6 +10,10 @@ final class ProgressBar {
   init(_ title: String) { self.title = title }
 
   func show(_ progress: PoolInspector.Progress) {
+    show(done: progress.done, total: progress.total)
+  }
+
+  func show(done: UInt64, total: UInt64) {
     let now = ContinuousClock.now
     guard StandardStreams.errorIsTerminal, start.duration(to: now) > .seconds(1),
       shown.duration(to: now) > .milliseconds(200)
@@ -20,7 +24,7 @@ final class ProgressBar {
     StandardStreams.writePart(
       "\r"
         + Self.line(
-          title, done: progress.done, total: progress.total,
+          title, done: done, total: total,
           elapsedSeconds: Double(elapsed.components.seconds)))
   }
 

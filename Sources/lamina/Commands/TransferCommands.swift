@@ -12,6 +12,7 @@ struct SendCommand: AsyncParsableCommand {
         lamina send tank/disk@monday > monday.lamina
         lamina send tank/disk@monday | ssh backup lamina receive vault/disk
         lamina send tank/disk@tuesday --since monday | ssh backup lamina receive vault/disk
+        lamina send tank/disk@tuesday --since '#monday' > changes.lamina
       """)
 
   @Argument(help: ArgumentHelp("The snapshot.", valueName: "pool/volume@snapshot"))
@@ -19,8 +20,8 @@ struct SendCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Send only what changed since this snapshot of the same volume, which the receiver has.",
-      valueName: "snapshot"))
+      "Send only what changed since this snapshot of the same volume, which the receiver has; it"
+        + " may be gone here if a bookmark of it is left.", valueName: "snapshot|#mark"))
   var since: String?
 
   @OptionGroup var shared: SharedOptions
