@@ -13,18 +13,21 @@ struct SentRequests {
   /// The length of a write at the end whose payload broke off.
   private var brokenOffLength: UInt64?
 
-  init(_ stream: [UInt8]) {
+  init(_ stream: [UInt8], isExtended: Bool) {
     var at = 0
-    while at + 28 <= stream.count {
-      guard WireFields.integer(stream, at, 4) == 0x2560_9513 else { return }
+    let headerBytes = isExtended ? 32 : 28
+    while at + headerBytes <= stream.count {
+      guard WireFields.integer(stream, at, 4) == (isExtended ? 0x21E4_1C71 : 0x2560_9513) else {
+        return
+      }
       let request = Request(
         type: WireFields.integer(stream, at + 6, 2), flags: WireFields.integer(stream, at + 4, 2),
         cookie: WireFields.integer(stream, at + 8, 8),
         offset: WireFields.integer(stream, at + 16, 8),
-        length: WireFields.integer(stream, at + 24, 4))
+        length: WireFields.integer(stream, at + 24, headerBytes - 24))
       if request.type == 2 { return }
-      at += 28
-      if request.type == 1 {
+      at += headerBytes
+      if request.type == 1 || isExtended && request.flags & 32 != 0 {
         guard request.length <= UInt64(stream.count - at) else {
           brokenOffLength = request.length
           return
@@ -45,7 +48,8 @@ struct SentRequests {
     }
   }
 
-  private static func windows(_ length: UInt64) -> Int { Int(length >> 20) + 2 }
+  /// None can have more than the longest that is accepted.
+  private static func windows(_ length: UInt64) -> Int { Int(min(length, 64 << 20) >> 20) + 2 }
 }
 
 /// Reads what a server sent, and compares it with what it was asked.
@@ -58,13 +62,15 @@ struct ReplyReader {
 
   private let output: [UInt8]
   private let isStructured: Bool
+  private let isExtended: Bool
   /// The connection was dropped: its last reply may lack its end.
   private let mayEndEarly: Bool
   private var at = 0
   private var open: [UInt64: Open] = [:]
   private(set) var answeredCount = 0
 
-  init(_ output: [UInt8], isStructured: Bool, mayEndEarly: Bool) {
+  init(_ output: [UInt8], isStructured: Bool, isExtended: Bool, mayEndEarly: Bool) {
+    self.isExtended = isExtended
     self.output = output
     self.isStructured = isStructured
     self.mayEndEarly = mayEndEarly
@@ -97,8 +103,9 @@ struct ReplyReader {
     while at < output.count {
       guard try isWhole(16) else { return }
       switch take(4) {
-      case 0x6744_6698: try simple()
-      case 0x668E_33EF where isStructured: try chunk()
+      case 0x6744_6698 where !isExtended: try simple()
+      case 0x668E_33EF where isStructured && !isExtended: try chunk()
+      case 0x6E8A_278C where isExtended: try chunk()
       default: throw BrokenProperty("bytes that are no reply")
       }
     }
@@ -121,16 +128,20 @@ struct ReplyReader {
   }
 
   private mutating func chunk() throws(BrokenProperty) {
-    guard try isWhole(16) else { return }
+    guard try isWhole(isExtended ? 28 : 16) else { return }
     let flags = take(2)
     let type = take(2)
     let cookie = take(8)
-    let length = take(4)
+    let place = isExtended ? take(8) : 0
+    let length = take(isExtended ? 8 : 4)
+    try BrokenProperty.unless(length <= 1 << 32, "a chunk of \(length) bytes")
     let end = at + Int(length)
     guard try isWhole(Int(length)) else { return }
     guard var asked = open[cookie] else {
       throw BrokenProperty("a chunk for \(cookie), which was not asked or is answered")
     }
+    try BrokenProperty.unless(
+      !isExtended || place == asked.request.offset, "a chunk of another request")
     switch type {
     case 1, 2:
       try BrokenProperty.unless(length >= (type == 1 ? 9 : 12), "data without a place")
@@ -143,7 +154,7 @@ struct ReplyReader {
       asked.bytes += count
       try BrokenProperty.unless(
         asked.bytes <= request.length, "a read that brings more than was asked for")
-    case 5:
+    case isExtended ? 6 : 5:
       try BrokenProperty.unless(asked.request.type == 7, "extents that nobody asked for")
     case 0x8001, 0x8002: asked.hasFailed = true
     default: try BrokenProperty.unless(type == 0, "a chunk of type \(type)")

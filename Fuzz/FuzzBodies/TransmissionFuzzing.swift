@@ -11,15 +11,17 @@ import NBDTarget
 public enum TransmissionFuzzing {
   public static func run(_ bytes: [UInt8]) throws(BrokenProperty) {
     guard bytes.count >= 2 else { return }
-    let isStructured = bytes[0] & 4 != 0
+    let isExtended = bytes[0] & 16 != 0
+    let isStructured = bytes[0] & 4 != 0 || isExtended
     let name = ["alpha", "beta", "gamma", "alpha"][Int(bytes[0] & 3)]
-    let hello = handshake(name, isStructured: isStructured, status: bytes[0] & 8 != 0)
+    let hello = handshake(
+      name, option: isExtended ? 11 : isStructured ? 8 : nil, status: bytes[0] & 8 != 0)
     let body = Array(bytes[2...])
-    let requests = bytes[1] & 1 == 0 ? body : script(body)
+    let requests = bytes[1] & 1 == 0 ? body : script(body, isExtended: isExtended)
     let connection = try FuzzedConnection(
       .few, stream: hello + requests, seed: UInt64(bytes[0]) << 8 | UInt64(bytes[1]))
     try connection.run()
-    let sent = SentRequests(requests)
+    let sent = SentRequests(requests, isExtended: isExtended)
     try BrokenProperty.unless(
       connection.engine.requestCount <= sent.mostEngineRequests,
       "\(connection.engine.requestCount) requests for the engine from \(sent.all.count)")
@@ -28,7 +30,8 @@ public enum TransmissionFuzzing {
     // Who cannot be followed is dropped, and so is who would get a read that failed half-way.
     let wasDropped = connection.sessions.statistics.connectionsDropped > 0
     var replies = ReplyReader(
-      connection.outbound, isStructured: isStructured, mayEndEarly: wasDropped)
+      connection.outbound, isStructured: isStructured, isExtended: isExtended,
+      mayEndEarly: wasDropped)
     try replies.skipHandshake()
     if connection.hasHungUp { return }
     try replies.read(sent)
@@ -39,9 +42,9 @@ public enum TransmissionFuzzing {
     }
   }
 
-  private static func handshake(_ name: String, isStructured: Bool, status: Bool) -> [UInt8] {
+  private static func handshake(_ name: String, option kind: UInt64?, status: Bool) -> [UInt8] {
     var bytes: [UInt8] = [0, 0, 0, 3]
-    if isStructured { bytes += option(8, []) }
+    if let kind { bytes += option(kind, []) }
     let nameBytes = WireFields.bytes(UInt64(name.utf8.count), 4) + Array(name.utf8)
     if status {
       let context = Array("base:allocation".utf8)
@@ -60,7 +63,8 @@ public enum TransmissionFuzzing {
 
   /// Eight bytes a request: type, flags, offset and length in sectors (two bytes each), and two of
   /// oddities. At most 64 requests and 2 MiB, so that an input stays quick.
-  private static func script(_ body: [UInt8]) -> [UInt8] {
+  private static func script(_ body: [UInt8], isExtended: Bool) -> [UInt8] {
+    let magic: UInt64 = isExtended ? 0x21E4_1C71 : 0x2560_9513
     var stream: [UInt8] = []
     for start in stride(from: 0, to: min(body.count, 512), by: 8) {
       guard start + 8 <= body.count, stream.count < 2 << 20 else { break }
@@ -74,12 +78,22 @@ public enum TransmissionFuzzing {
       if odd & 2 != 0 { length = length &+ UInt64(op[6]) }
       let type = odd & 4 != 0 ? UInt64(op[0]) : [0, 1, 3, 4, 6, 7, 0, 1][Int(op[0] & 7)]
       let isFlush = type == 3
-      stream += WireFields.bytes(odd & 8 != 0 ? UInt64(op[6]) : 0x2560_9513, 4)
-      stream += WireFields.bytes(UInt64(op[1] & 31), 2) + WireFields.bytes(type, 2)
+      stream += WireFields.bytes(odd & 8 != 0 ? UInt64(op[6]) : magic, 4)
+      // A filter of block status, or a payload that is announced although there should be none.
+      let isFilter = isExtended && type == 7 && op[1] & 64 != 0
+      let isAnnounced = isExtended && (isFilter || (op[1] & 128 != 0))
+      let hasPayload = type == 1 || isAnnounced
+      if isFilter { length = 8 + 4 * UInt64(op[4] & 3) }
+      let flags = UInt64(op[1] & 31) | (isAnnounced ? 32 : 0)
+      stream += WireFields.bytes(flags, 2) + WireFields.bytes(type, 2)
       stream += WireFields.bytes(UInt64(start), 8)
       stream += WireFields.bytes(isFlush && odd & 16 == 0 ? 0 : offset, 8)
-      stream += WireFields.bytes(isFlush && odd & 16 == 0 ? 0 : length, 4)
-      if type == 1 {
+      if isFlush && odd & 16 == 0 { length = 0 }
+      stream += WireFields.bytes(length, isExtended ? 8 : 4)
+      if isFilter && hasPayload {
+        stream += WireFields.bytes(UInt64(op[5]) * 512, 8)
+        for n in 0..<UInt64(op[4] & 3) { stream += WireFields.bytes(n + UInt64(op[6] & 1), 4) }
+      } else if hasPayload {
         let missing = odd & 32 != 0 ? min(length, UInt64(op[6])) : 0
         stream += [UInt8](repeating: op[6], count: Int(length - missing))
       }

@@ -6,13 +6,19 @@ public struct ExportAgreement: Hashable, Sendable {
   public var export: ExportDescription
   /// Reads are answered with chunks (`NBD_OPT_STRUCTURED_REPLY`).
   public var structuredReplies: Bool
+  /// Requests and replies have 64-bit lengths (`NBD_OPT_EXTENDED_HEADERS`); every reply is a chunk.
+  public var extendedHeaders: Bool
   /// What block status was selected for; each request is answered for all of them.
   public var contexts: [MetaContext]
   /// Block status may be asked for.
   public var blockStatus: Bool { !contexts.isEmpty }
 
-  init(export: ExportDescription, structuredReplies: Bool, contexts: [MetaContext]) {
-    precondition(structuredReplies || contexts.isEmpty)
+  init(
+    export: ExportDescription, structuredReplies: Bool, extendedHeaders: Bool = false,
+    contexts: [MetaContext]
+  ) {
+    precondition(structuredReplies || contexts.isEmpty && !extendedHeaders)
+    self.extendedHeaders = extendedHeaders
     self.export = export
     self.structuredReplies = structuredReplies
     self.contexts = contexts
@@ -20,15 +26,18 @@ public struct ExportAgreement: Hashable, Sendable {
 
   /// What the client is told. A read-only export does not offer what would only be refused.
   static func transmissionFlags(
-    of export: ExportDescription, structuredReplies: Bool
+    of export: ExportDescription, structuredReplies: Bool, statusPayload: Bool
   ) -> TransmissionFlags {
-    var flags: TransmissionFlags = [.hasFlags, .sendFlush, .sendFUA, .canMultiConn]
+    var flags: TransmissionFlags = [
+      .hasFlags, .sendFlush, .sendFUA, .canMultiConn, .sendCache,
+    ]
     if export.isReadOnly {
       flags.insert(.readOnly)
     } else {
       flags.formUnion([.sendTrim, .sendWriteZeroes, .sendFastZero])
     }
     if structuredReplies { flags.insert(.sendDF) }
+    if statusPayload { flags.insert(.blockStatusPayload) }
     return flags
   }
 
@@ -37,7 +46,8 @@ public struct ExportAgreement: Hashable, Sendable {
     TransmissionTerms(
       volume: export.volume, sizeBytes: export.sizeBytes,
       logicalBlockBytes: UInt64(export.logicalBlockBytes), isReadOnly: export.isReadOnly,
-      structuredReplies: structuredReplies, blockStatus: blockStatus)
+      structuredReplies: structuredReplies, extendedHeaders: extendedHeaders,
+      blockStatus: blockStatus)
   }
 }
 
@@ -49,5 +59,6 @@ struct TransmissionTerms: Hashable, Sendable {
   var logicalBlockBytes: UInt64
   var isReadOnly: Bool
   var structuredReplies: Bool
+  var extendedHeaders: Bool
   var blockStatus: Bool
 }

@@ -5,6 +5,7 @@
   case disconnect = 2
   case flush = 3
   case trim = 4
+  case cache = 5
   case writeZeroes = 6
   case blockStatus = 7
 }

@@ -24,7 +24,9 @@ struct TransmissionFlags: OptionSet, Hashable, Sendable {
   static let sendWriteZeroes = TransmissionFlags(rawValue: 1 << 6)
   static let sendDF = TransmissionFlags(rawValue: 1 << 7)
   static let canMultiConn = TransmissionFlags(rawValue: 1 << 8)
+  static let sendCache = TransmissionFlags(rawValue: 1 << 10)
   static let sendFastZero = TransmissionFlags(rawValue: 1 << 11)
+  static let blockStatusPayload = TransmissionFlags(rawValue: 1 << 12)
 }
 
 /// Options of one request (proto.md, "Command flags").
@@ -35,4 +37,6 @@ struct CommandFlags: OptionSet, Hashable, Sendable {
   static let doNotFragment = CommandFlags(rawValue: 1 << 2)
   static let requestOne = CommandFlags(rawValue: 1 << 3)
   static let fastZero = CommandFlags(rawValue: 1 << 4)
+  /// The length is that of the payload which follows, and not that of the range.
+  static let payloadLength = CommandFlags(rawValue: 1 << 5)
 }

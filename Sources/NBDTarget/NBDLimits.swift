@@ -36,6 +36,6 @@ public struct NBDLimits: Hashable, Sendable {
   static let options = 512
   /// What one step of the negotiation may put out.
   static let negotiationOutputBytes = 8 << 10
-  /// The longest payload of a refused write that is read over; a longer one ends the session.
-  static let skippedPayloadBytes: UInt32 = 2 * UInt32(ExportLimits.maximumTransferBytes)
+  /// The longest payload of a refused request that is read over; a longer one ends the session.
+  static let skippedPayloadBytes: UInt64 = 2 * UInt64(ExportLimits.maximumTransferBytes)
 }

@@ -8,4 +8,6 @@ enum NBDMagic {
   static let request: UInt32 = 0x2560_9513
   static let simpleReply: UInt32 = 0x6744_6698
   static let structuredReply: UInt32 = 0x668E_33EF
+  static let extendedRequest: UInt32 = 0x21E4_1C71
+  static let extendedReply: UInt32 = 0x6E8A_278C
 }

@@ -9,6 +9,7 @@ enum NBDOption: UInt32, Sendable, CaseIterable {
   case structuredReply = 8
   case listMetaContext = 9
   case setMetaContext = 10
+  case extendedHeaders = 11
 }
 
 /// The type of an option reply (proto.md, "Option reply types").
@@ -21,6 +22,7 @@ enum OptionReply: UInt32, Sendable {
   case invalid = 0x8000_0003
   case unknownExport = 0x8000_0006
   case tooBig = 0x8000_0009
+  case extendedHeadersRequired = 0x8000_000A
 }
 
 /// What a client may ask about an export (proto.md, `NBD_REP_INFO`).

@@ -37,7 +37,7 @@ extension NBDSessions {
     case .read: readWindowEnded(w, r, i, isZero: answer.readsAsZeros)
     case .write: writeWindowEnded(w, r, i)
     case .blockStatus where error == nil: blockStatusEnded(w, r, i, answer, extents)
-    case .blockStatus, .flush, .trim, .writeZeroes, .disconnect:
+    case .blockStatus, .flush, .trim, .cache, .writeZeroes, .disconnect:
       windows[w].reply = error == nil ? .status : errorReply(i)
       makeReady(w, i)
     }
@@ -84,22 +84,24 @@ extension NBDSessions {
     guard let buffer = windows[w].buffer else { preconditionFailure("block status has a buffer") }
     let area = unsafe buffers.address(buffer)
     let context = statusContext(r, i)
-    let count = agreements[i]?.contexts.count ?? 1
-    let isLast = requests[r].context + 1 == count
-    let start = requests[r].context == 0 ? 0 : windows[w].length
+    let layout = StatusChunkLayout(isExtended: sessions[i].terms.extendedHeaders)
+    let contexts = requests[r].contexts
+    let later = (contexts >> UInt16(requests[r].context)) >> 1
+    let isFirst = requests[r].context == contexts.trailingZeroBitCount
+    let start = isFirst ? 0 : windows[w].length
     // Each context has an equal part of the buffer.
-    let room = (buffer.kind.bytes / count - ReplyEncoding.chunkBytes - 4) / 8
+    let room =
+      (buffer.kind.bytes / contexts.nonzeroBitCount - layout.headerBytes) / layout.descriptorBytes
     let limit = requests[r].flags.contains(.requestOne) ? 1 : room
-    var at = start + ReplyEncoding.chunkBytes + 4
+    var at = start + layout.headerBytes
     var descriptors = 0
     var left = UInt64(requests[r].length)
     var length: UInt64 = 0
     var state: UInt32 = 0
 
     func put() {
-      unsafe ReplyEncoding.store(UInt32(length), area, at)
-      unsafe ReplyEncoding.store(state, area, at + 4)
-      at += 8
+      unsafe layout.storeDescriptor(area, at, length: length, state: state)
+      at += layout.descriptorBytes
       descriptors += 1
       length = 0
     }
@@ -126,17 +128,23 @@ extension NBDSessions {
       length = UInt64(requests[r].length)
       put()
     }
-    _ = unsafe ReplyEncoding.chunk(
-      area + start, .blockStatus, isDone: isLast, cookie: requests[r].cookie,
-      payload: 4 + 8 * descriptors)
-    unsafe ReplyEncoding.store(context.id, area, start + ReplyEncoding.chunkBytes)
+    unsafe layout.storeHeader(
+      area + start, reply(r, i), isDone: later == 0, context: context.id,
+      descriptors: descriptors)
     windows[w].length = at
-    guard isLast else {
-      requests[r].context += 1
+    guard later == 0 else {
+      requests[r].context += 1 + later.trailingZeroBitCount
       return submit(w, r, i)
     }
     windows[w].reply = .blockStatus
     makeReady(w, i)
+  }
+
+  /// How replies to the request are written.
+  func reply(_ r: Int, _ i: Int) -> ReplyEncoding {
+    ReplyEncoding(
+      cookie: requests[r].cookie, offset: requests[r].offset,
+      isExtended: sessions[i].terms.extendedHeaders)
   }
 
   /// Queues the window's reply.

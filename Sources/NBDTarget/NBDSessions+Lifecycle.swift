@@ -70,7 +70,8 @@ extension NBDSessions {
     switch sessions[i].phase {
     case .ending: close(i)
     case .transmitting:
-      let hasRequest = sessions[i].tail - sessions[i].head >= RequestHeader.byteCount
+      let headerBytes = RequestHeader.byteCount(isExtended: sessions[i].terms.extendedHeaders)
+      let hasRequest = sessions[i].tail - sessions[i].head >= headerBytes
       if isDraining && !hasRequest { close(i) }
     case .free, .negotiating, .closing, .lingering: break
     }

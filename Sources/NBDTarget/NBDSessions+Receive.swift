@@ -80,6 +80,8 @@ extension NBDSessions {
   // MARK: Transmission
 
   private func takeRequests(_ i: Int) {
+    let isExtended = sessions[i].terms.extendedHeaders
+    let headerBytes = RequestHeader.byteCount(isExtended: isExtended)
     while sessions[i].phase == .transmitting {
       if sessions[i].skipReply != noSlot {
         guard skipPayload(i) else { break }
@@ -90,7 +92,7 @@ extension NBDSessions {
         continue
       }
       let head = sessions[i].head
-      guard sessions[i].tail &- head >= RequestHeader.byteCount else { break }
+      guard sessions[i].tail &- head >= headerBytes else { break }
       guard mayTakeRequest(i) else {
         wait(i, for: .request)
         break
@@ -98,15 +100,15 @@ extension NBDSessions {
       // Safe: these bytes have been received, and no receive is under way.
       let header = unsafe RequestHeader(
         parsing: UnsafeRawBufferPointer(
-          start: receiveArea(i) + head, count: RequestHeader.byteCount))
-      sessions[i].head = head &+ RequestHeader.byteCount
+          start: receiveArea(i) + head, count: headerBytes), isExtended: isExtended)
+      sessions[i].head = head &+ headerBytes
       begin(i, header)
     }
     requestReceive(i)
     if isDraining { markFlush(i) }
   }
 
-  /// Reads over the payload of a refused write; then its reply may go.
+  /// Reads over the payload of a refused request; then its reply may go.
   private func skipPayload(_ i: Int) -> Bool {
     let n = min(sessions[i].tail - sessions[i].head, sessions[i].skipBytes)
     sessions[i].head += n

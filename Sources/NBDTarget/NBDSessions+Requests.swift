@@ -10,6 +10,12 @@ extension NBDSessions {
     case .drop: drop(i)
     case .disconnect: end(i)
     case .refuse(let error): refuse(i, header, error)
+    case .acceptFilter where isDraining: refuse(i, header, .shutdown)
+    case .acceptFilter(let payloadBytes):
+      let r = takeRequest(i, .blockStatus, header)
+      requests[r].filterBytes = payloadBytes
+      sessions[i].current = r
+      sessions[i].cutBytes = 0
     case .nothingToDo(let command):
       count(command, bytes: 0)
       let r = takeRequest(i, command, header)
@@ -19,7 +25,7 @@ extension NBDSessions {
       makeReady(w, i)
     case .accept where isDraining: refuse(i, header, .shutdown)
     case .accept(let command):
-      count(command, bytes: UInt64(header.length))
+      count(command, bytes: header.length)
       let r = takeRequest(i, command, header)
       if command == .read || command == .write || command == .blockStatus {
         beginCutting(r, i)
@@ -40,6 +46,7 @@ extension NBDSessions {
       counters.bytesWritten &+= bytes
     case .flush: counters.flushes &+= 1
     case .trim: counters.trims &+= 1
+    case .cache: counters.caches &+= 1
     case .writeZeroes: counters.writeZeroes &+= 1
     case .blockStatus: counters.blockStatuses &+= 1
     case .disconnect: break
@@ -53,9 +60,10 @@ extension NBDSessions {
     let w = takeWindow(r, offset: header.offset, length: 0)
     windows[w].error = error
     windows[w].reply = errorReply(i)
-    if command == .write && header.length > 0 {
+    let payloadBytes = header.payloadBytes(isExtended: sessions[i].terms.extendedHeaders)
+    if payloadBytes > 0 {
       windows[w].state = .answered
-      sessions[i].skipBytes = Int(header.length)
+      sessions[i].skipBytes = Int(payloadBytes)
       sessions[i].skipReply = w
     } else {
       makeReady(w, i)
@@ -98,7 +106,7 @@ extension NBDSessions {
     case .read: return cutRead(r, i)
     case .write: return cutWrite(r, i)
     case .blockStatus: return cutBlockStatus(r, i)
-    case .disconnect, .flush, .trim, .writeZeroes:
+    case .disconnect, .flush, .trim, .cache, .writeZeroes:
       preconditionFailure("a request without data is not cut")
     }
   }
@@ -143,6 +151,10 @@ extension NBDSessions {
   }
 
   private func cutBlockStatus(_ r: Int, _ i: Int) -> Bool {
+    if requests[r].filterBytes > 0 {
+      guard sessions[i].tail - sessions[i].head >= requests[r].filterBytes else { return false }
+      guard takeFilter(r, i) else { return true }
+    }
     // Its reply is made in the buffer.
     guard let buffer = takeBuffer(i, .small) else {
       wait(i, for: .buffer)
@@ -151,8 +163,41 @@ extension NBDSessions {
     let w = takeWindow(r, offset: requests[r].offset, length: requests[r].length)
     windows[w].buffer = buffer
     didCut(r, i, requests[r].length)
-    requests[r].context = 0
+    let contexts = agreements[i]?.contexts.count ?? 0
+    if requests[r].contexts == 0 { requests[r].contexts = UInt16(1 << contexts - 1) }
+    requests[r].context = requests[r].contexts.trailingZeroBitCount
     submit(w, r, i)
+    return true
+  }
+
+  /// Reads the payload of a block status, which is there; false if it is refused, and is over.
+  private func takeFilter(_ r: Int, _ i: Int) -> Bool {
+    let head = sessions[i].head
+    let byteCount = requests[r].filterBytes
+    sessions[i].head = head + byteCount
+    requests[r].filterBytes = 0
+    // Safe: these bytes have been received, and no receive is under way.
+    let filter = unsafe StatusFilter(
+      parsing: UnsafeRawBufferPointer(start: receiveArea(i) + head, count: byteCount),
+      selected: agreements[i]?.contexts ?? [])
+    let error =
+      filter.map {
+        RequestCheck.error(
+          .blockStatus, requests[r].offset, $0.length, sessions[i].terms)
+          ?? ($0.length == 0 ? .invalid : nil)
+      } ?? .invalid
+    guard let filter, error == nil else {
+      requests[r].isCut = true
+      sessions[i].current = noSlot
+      let w = takeWindow(r, offset: requests[r].offset, length: 0)
+      windows[w].error = error ?? .invalid
+      windows[w].reply = errorReply(i)
+      makeReady(w, i)
+      return false
+    }
+    count(.blockStatus, bytes: filter.length)
+    requests[r].length = Int(filter.length)
+    requests[r].contexts = filter.contexts
     return true
   }
 
@@ -231,6 +276,8 @@ extension NBDSessions {
     case .write: .write
     case .flush: .flush
     case .trim: .discard
+    // There is no cache of data to fill; going through the map brings its nodes into memory.
+    case .cache: .blockStatus
     case .writeZeroes: .writeZeroes
     case .blockStatus: .blockStatus
     case .disconnect: preconditionFailure("a disconnect is not for the engine")

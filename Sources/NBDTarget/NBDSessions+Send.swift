@@ -96,42 +96,40 @@ extension NBDSessions {
 
   private func addReply(_ w: Int, _ i: Int, _ assembly: inout SendAssembly) {
     let window = windows[w]
-    let cookie = requests[window.request].cookie
+    let reply = reply(window.request, i)
     let isStructured = sessions[i].terms.structuredReplies
     if window.error != nil { counters.errors &+= 1 }
     switch window.reply {
     case .status:
       unsafe assembly.addHeader { out in
-        unsafe ReplyEncoding.simple(out, cookie: cookie, error: window.error)
+        reply.isExtended
+          ? unsafe reply.none(out) : unsafe reply.simple(out, error: window.error)
       }
     case .data:
       unsafe assembly.addHeader { out in
         isStructured
-          ? unsafe ReplyEncoding.offsetData(
-            out, isDone: window.isDone, cookie: cookie, offset: window.offset,
-            length: window.length)
-          : unsafe ReplyEncoding.simple(out, cookie: cookie, error: nil)
+          ? unsafe reply.offsetData(
+            out, isDone: window.isDone, offset: window.offset, length: window.length)
+          : unsafe reply.simple(out, error: nil)
       }
       if let data = unsafe dataAddress(w) {
         unsafe assembly.addData(data, count: window.length)
       }
     case .hole:
       unsafe assembly.addHeader { out in
-        unsafe ReplyEncoding.offsetHole(
-          out, isDone: window.isDone, cookie: cookie, offset: window.offset,
-          length: window.length)
+        unsafe reply.offsetHole(
+          out, isDone: window.isDone, offset: window.offset, length: window.length)
       }
     case .error:
       unsafe assembly.addHeader { out in
-        unsafe ReplyEncoding.error(out, cookie: cookie, error: window.error ?? .inputOutput)
+        unsafe reply.error(out, window.error ?? .inputOutput)
       }
     case .errorOffset:
       unsafe assembly.addHeader { out in
-        unsafe ReplyEncoding.errorOffset(
-          out, isDone: window.isDone, cookie: cookie, error: window.error ?? .inputOutput,
-          offset: window.offset)
+        unsafe reply.errorOffset(
+          out, isDone: window.isDone, window.error ?? .inputOutput, offset: window.offset)
       }
-    case .none: unsafe assembly.addHeader { out in unsafe ReplyEncoding.none(out, cookie: cookie) }
+    case .none: unsafe assembly.addHeader { out in unsafe reply.none(out) }
     case .blockStatus:
       if let buffer = window.buffer {
         unsafe assembly.addData(buffers.address(buffer), count: window.length)
@@ -169,13 +167,13 @@ extension NBDSessions {
     guard isWhole || isLong || isBlocked else { return false }
 
     let request = requests[r]
+    let reply = reply(r, i)
     let isStructured = sessions[i].terms.structuredReplies
     unsafe assembly.addHeader { out in
       isStructured
-        ? unsafe ReplyEncoding.offsetData(
-          out, isDone: false, cookie: request.cookie, offset: request.offset,
-          length: request.length)
-        : unsafe ReplyEncoding.simple(out, cookie: request.cookie, error: nil)
+        ? unsafe reply.offsetData(
+          out, isDone: false, offset: request.offset, length: request.length)
+        : unsafe reply.simple(out, error: nil)
     }
     sessions[i].isStreaming = true
     return true
@@ -203,21 +201,21 @@ extension NBDSessions {
     requests[r].firstWindow = windows[w].next
     willSend(w, i)
     guard requests[r].isCut && requests[r].firstWindow == noSlot else { return true }
-    if isStructured { addTrailer(r, &assembly) }
+    if isStructured { addTrailer(r, i, &assembly) }
     sessions[i].isStreaming = false
     removeFirstOrdered(i)
     return true
   }
 
-  private func addTrailer(_ r: Int, _ assembly: inout SendAssembly) {
-    let cookie = requests[r].cookie
+  private func addTrailer(_ r: Int, _ i: Int, _ assembly: inout SendAssembly) {
+    let reply = reply(r, i)
     let error = requests[r].error
     if error != nil { counters.errors &+= 1 }
     unsafe assembly.addHeader { out in
       if let error {
-        unsafe ReplyEncoding.error(out, cookie: cookie, error: error)
+        unsafe reply.error(out, error)
       } else {
-        unsafe ReplyEncoding.none(out, cookie: cookie)
+        unsafe reply.none(out)
       }
     }
   }
@@ -225,12 +223,12 @@ extension NBDSessions {
   /// Nothing of the read has been sent, and a part of it has failed.
   private func failOrdered(_ r: Int, _ i: Int, _ error: NBDError, _ assembly: inout SendAssembly) {
     counters.errors &+= 1
-    let cookie = requests[r].cookie
+    let reply = reply(r, i)
     let isStructured = sessions[i].terms.structuredReplies
     unsafe assembly.addHeader { out in
       isStructured
-        ? unsafe ReplyEncoding.error(out, cookie: cookie, error: error)
-        : unsafe ReplyEncoding.simple(out, cookie: cookie, error: error)
+        ? unsafe reply.error(out, error)
+        : unsafe reply.simple(out, error: error)
     }
     removeFirstOrdered(i)
     if sessions[i].current == r {

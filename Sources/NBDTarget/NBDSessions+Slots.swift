@@ -18,7 +18,7 @@ extension NBDSessions {
     request.flags = CommandFlags(rawValue: header.flags)
     request.cookie = header.cookie
     request.offset = header.offset
-    request.length = Int(header.length)
+    request.length = Int(clamping: header.length)
     requests[r] = request
     sessions[i].requests &+= 1
     return r

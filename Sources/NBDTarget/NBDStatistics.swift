@@ -12,6 +12,7 @@ public struct NBDStatistics: Hashable, Sendable {
   public var writes: UInt64 = 0
   public var flushes: UInt64 = 0
   public var trims: UInt64 = 0
+  public var caches: UInt64 = 0
   public var writeZeroes: UInt64 = 0
   public var blockStatuses: UInt64 = 0
   /// Requests that were answered with an error.

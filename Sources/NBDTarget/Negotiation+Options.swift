@@ -23,10 +23,17 @@ extension Negotiation {
       return list(names, of: option, from: 0, settled, &output).outcome
     case .info, .go:
       return performInfo(option, data, settled, exports, &output)
-    case .structuredReply:
+    case .structuredReply, .extendedHeaders:
       guard data.isEmpty else { return refuseData(option, &output) }
+      guard !settled.extendedHeaders else {
+        return refuse(
+          option, option == .structuredReply ? .extendedHeadersRequired : .invalid,
+          "extended headers have been negotiated", &output)
+      }
       var settled = settled
+      // Whoever understands extended headers understands chunks.
       settled.structuredReplies = true
+      settled.extendedHeaders = option == .extendedHeaders
       state = .haggling(settled)
       Self.reply(to: number, .acknowledged, into: &output)
       return .again
@@ -51,9 +58,9 @@ extension Negotiation {
   private mutating func performExportName(
     _ name: [UInt8], _ settled: Settled, _ exports: NBDExports, _ output: inout [UInt8]
   ) -> Outcome {
-    guard name.count <= NBDLimits.stringBytes, let export = exports.resolve(name) else {
-      return end(consuming: 0).outcome
-    }
+    guard !settled.extendedHeaders, name.count <= NBDLimits.stringBytes,
+      let export = exports.resolve(name)
+    else { return end(consuming: 0).outcome }
     output.append(bigEndian: export.sizeBytes)
     output.append(bigEndian: flags(of: export, settled).rawValue)
     if !settled.omitsZeroes { output.append(contentsOf: repeatElement(0, count: 124)) }
@@ -61,7 +68,13 @@ extension Negotiation {
   }
 
   private func flags(of export: ExportDescription, _ settled: Settled) -> TransmissionFlags {
-    ExportAgreement.transmissionFlags(of: export, structuredReplies: settled.structuredReplies)
+    ExportAgreement.transmissionFlags(
+      of: export, structuredReplies: settled.structuredReplies,
+      statusPayload: settled.extendedHeaders && !contexts(for: export, settled).isEmpty)
+  }
+
+  private func contexts(for export: ExportDescription, _ settled: Settled) -> [MetaContext] {
+    settled.metaContextVolume == export.volume ? settled.metaContexts : []
   }
 
   private mutating func transmit(_ export: ExportDescription, _ settled: Settled) -> Outcome {
@@ -69,7 +82,7 @@ extension Negotiation {
     return .transmit(
       ExportAgreement(
         export: export, structuredReplies: settled.structuredReplies,
-        contexts: settled.metaContextVolume == export.volume ? settled.metaContexts : []))
+        extendedHeaders: settled.extendedHeaders, contexts: contexts(for: export, settled)))
   }
 
   // MARK: INFO and GO

@@ -14,6 +14,7 @@ struct Negotiation: Sendable {
     var isFixed: Bool
     var omitsZeroes: Bool
     var structuredReplies = false
+    var extendedHeaders = false
     /// The contexts that were selected last, and for which volume.
     var metaContexts: [MetaContext] = []
     var metaContextVolume: VolumeID?

@@ -4,6 +4,8 @@ import BlockExport
 enum RequestCheck: Hashable, Sendable {
   /// Carry it out.
   case accept(NBDCommand)
+  /// A block status whose range and contexts are in its payload, of so many bytes.
+  case acceptFilter(payloadBytes: Int)
   /// It is right and there is nothing to do: a length of zero.
   case nothingToDo(NBDCommand)
   /// Answer with the error, after reading over the payload if there is one.
@@ -17,16 +19,16 @@ enum RequestCheck: Hashable, Sendable {
   /// request with several faults gets: unknown command or flag, read-only, range, alignment,
   /// length.
   init(_ header: RequestHeader, _ terms: TransmissionTerms) {
-    guard header.magic == NBDMagic.request else {
+    let isExtended = terms.extendedHeaders
+    let payloadBytes = header.payloadBytes(isExtended: isExtended)
+    guard header.magic == (isExtended ? NBDMagic.extendedRequest : NBDMagic.request),
+      payloadBytes <= NBDLimits.skippedPayloadBytes
+    else {
       self = .drop
       return
     }
     guard let command = NBDCommand(rawValue: header.type) else {
       self = .refuse(.invalid)
-      return
-    }
-    if command == .write && header.length > NBDLimits.skippedPayloadBytes {
-      self = .drop
       return
     }
     if command == .disconnect {
@@ -38,7 +40,13 @@ enum RequestCheck: Hashable, Sendable {
       self = .refuse(.invalid)
       return
     }
-    if let error = Self.error(command, header, terms) {
+    if command == .blockStatus && flags.contains(.payloadLength) {
+      self =
+        terms.blockStatus && StatusFilter.isPossible(payloadBytes)
+        ? .acceptFilter(payloadBytes: Int(payloadBytes)) : .refuse(.invalid)
+      return
+    }
+    if let error = Self.error(command, header.offset, header.length, terms) {
       self = .refuse(error)
       return
     }
@@ -53,35 +61,36 @@ enum RequestCheck: Hashable, Sendable {
   private static func flags(for command: NBDCommand, _ terms: TransmissionTerms) -> CommandFlags {
     // By union: the literal of a set is an array first where the optimiser does not run.
     let always = CommandFlags.forceUnitAccess
+    let payload = terms.extendedHeaders ? CommandFlags.payloadLength : CommandFlags()
     switch command {
     case .read: return terms.structuredReplies ? always.union(.doNotFragment) : always
-    case .write, .disconnect, .flush, .trim: return always
+    case .write: return always.union(payload)
+    case .disconnect, .flush, .trim, .cache: return always
     case .writeZeroes: return always.union(.noHole).union(.fastZero)
-    case .blockStatus: return always.union(.requestOne)
+    case .blockStatus: return always.union(.requestOne).union(payload)
     }
   }
 
-  private static func error(
-    _ command: NBDCommand, _ header: RequestHeader, _ terms: TransmissionTerms
+  static func error(
+    _ command: NBDCommand, _ offset: UInt64, _ length: UInt64, _ terms: TransmissionTerms
   ) -> NBDError? {
     switch command {
     case .flush:
-      return header.offset == 0 && header.length == 0 ? nil : .invalid
+      return offset == 0 && length == 0 ? nil : .invalid
     case .write, .trim, .writeZeroes:
       if terms.isReadOnly { return .notPermitted }
     case .blockStatus:
       if !terms.blockStatus { return .invalid }
-    case .read, .disconnect:
+    case .read, .cache, .disconnect:
       break
     }
-    let length = UInt64(header.length)
-    guard header.offset <= terms.sizeBytes, length <= terms.sizeBytes - header.offset else {
+    guard offset <= terms.sizeBytes, length <= terms.sizeBytes - offset else {
       return .beyondEnd(command)
     }
     let blockMask = terms.logicalBlockBytes - 1
-    guard (header.offset | length) & blockMask == 0 else { return .invalid }
+    guard (offset | length) & blockMask == 0 else { return .invalid }
     if command == .read || command == .write {
-      guard header.length <= UInt32(ExportLimits.maximumTransferBytes) else { return .invalid }
+      guard length <= UInt64(ExportLimits.maximumTransferBytes) else { return .invalid }
     }
     return nil
   }

@@ -25,7 +25,7 @@ let noSlot = -1
   var phase = Phase.free
   var terms = TransmissionTerms(
     volume: VolumeID(0), sizeBytes: 0, logicalBlockBytes: 512, isReadOnly: true,
-    structuredReplies: false, blockStatus: false)
+    structuredReplies: false, extendedHeaders: false, blockStatus: false)
   /// The negotiation has ended well: transmission begins once its last output has been sent.
   var beginsTransmission = false
   var closesAfterSend = false
@@ -98,8 +98,11 @@ struct RequestSlot {
   /// Windows that the engine has not answered.
   var unanswered = 0
   var error: NBDError?
-  /// Of a block status: the context that is asked about, as an index.
+  /// Of a block status: the context that is asked about, as an index, and the bits of all that are.
   var context = 0
+  var contexts: UInt16 = 0
+  /// Bytes of a payload that says what a block status is about; 0: the header has said it.
+  var filterBytes = 0
 
   /// A read in several windows whose data must be sent in one piece: a simple reply, or DF.
   var isOrdered = false

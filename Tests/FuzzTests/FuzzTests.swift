@@ -69,9 +69,10 @@ import Testing
     + WireFields.bytes(512, 4)
 
   private func check(_ replies: [UInt8], isStructured: Bool = false) throws {
-    let sent = SentRequests(Self.read)
+    let sent = SentRequests(Self.read, isExtended: false)
     var reader = ReplyReader(
-      [UInt8](repeating: 0, count: 18) + replies, isStructured: isStructured, mayEndEarly: false)
+      [UInt8](repeating: 0, count: 18) + replies, isStructured: isStructured,
+      isExtended: false, mayEndEarly: false)
     try reader.skipHandshake()
     try reader.read(sent)
     #expect(reader.answeredCount == 1)
@@ -113,7 +114,7 @@ import Testing
   @Test func nothingBehindADisconnectIsExpected() {
     let disconnect: [UInt8] =
       [0x25, 0x60, 0x95, 0x13, 0, 0, 0, 2] + [UInt8](repeating: 0, count: 20)
-    let sent = SentRequests(Self.read + disconnect + Self.read)
+    let sent = SentRequests(Self.read + disconnect + Self.read, isExtended: false)
     #expect(sent.all.count == 1)
   }
 

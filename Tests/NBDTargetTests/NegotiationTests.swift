@@ -45,7 +45,7 @@ private struct Dialogue {
   }
 }
 
-private let transmissionFlags: UInt16 = 0b1001_0110_1101  // all but DF, read-only, rotational
+private let transmissionFlags: UInt16 = 0b1101_0110_1101  // all but DF, read-only, rotational
 
 private func exportInfo(_ option: UInt32, bytes: UInt64, flags: UInt16) -> [UInt8] {
   Wire.optionReply(
@@ -88,7 +88,7 @@ private func refusal(_ option: UInt32, _ type: UInt32, _ reason: String) -> [UIn
       var dialogue = Dialogue()
       dialogue.send([0, 0, 0, UInt8(flags)] + Wire.option(1, Array("alpha".utf8)))
       #expect(
-        dialogue.output == Wire.bigEndian(UInt64(1 << 30)) + [0x09, 0x6D]
+        dialogue.output == Wire.bigEndian(UInt64(1 << 30)) + [0x0D, 0x6D]
           + [UInt8](repeating: 0, count: zeroes))
       #expect(dialogue.agreement?.export.name == "alpha")
       #expect(dialogue.agreement?.structuredReplies == false)
@@ -138,7 +138,7 @@ private func refusal(_ option: UInt32, _ type: UInt32, _ reason: String) -> [UIn
     dialogue.send(
       Wire.fixedNoZeroes + Wire.option(8) + Wire.option(7, Wire.info("")))
     // HAS_FLAGS, READ_ONLY, FLUSH, FUA, DF, MULTI_CONN
-    let flags: UInt16 = 0b1_1000_1111
+    let flags: UInt16 = 0b101_1000_1111
     #expect(
       dialogue.output
         == Wire.optionReply(8, 1) + exportInfo(7, bytes: 1 << 30, flags: flags)
@@ -214,7 +214,7 @@ private func refusal(_ option: UInt32, _ type: UInt32, _ reason: String) -> [UIn
     #expect(dialogue.output == refusal(option, 0x8000_0003, "the option takes no data"))
   }
 
-  @Test(arguments: [0, 4, 5, 11, 12, 99, .max] as [UInt32])
+  @Test(arguments: [0, 4, 5, 12, 99, .max] as [UInt32])
   func otherOptionsAreUnsupportedAndTheNextOneIsUnderstood(option: UInt32) {
     var dialogue = Dialogue()
     dialogue.send(

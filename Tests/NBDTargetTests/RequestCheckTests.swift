@@ -16,7 +16,7 @@ import Testing
   }
 
   private static func check(
-    _ type: UInt16, flags: UInt16 = 0, offset: UInt64 = 0, length: UInt32 = 4096,
+    _ type: UInt16, flags: UInt16 = 0, offset: UInt64 = 0, length: UInt64 = 4096,
     _ agreement: ExportAgreement = agreement()
   ) -> RequestCheck {
     RequestCheck(
@@ -29,7 +29,9 @@ import Testing
     let bytes = Wire.request(
       6, flags: 0x0102, cookie: 0x1122_3344_5566_7788, offset: 0x0102_0304_0506_0708,
       length: 0x0A0B_0C0D)
-    let header = unsafe bytes.withUnsafeBytes { unsafe RequestHeader(parsing: $0) }
+    let header = unsafe bytes.withUnsafeBytes {
+      unsafe RequestHeader(parsing: $0, isExtended: false)
+    }
     #expect(
       header
         == RequestHeader(
@@ -47,7 +49,7 @@ import Testing
 
   @Test func everyFlagOfEveryCommandIsJudged() {
     let allowed: [UInt16: UInt16] = [
-      0: 0b00101, 1: 0b00001, 3: 0b00001, 4: 0b00001, 6: 0b10011, 7: 0b01001,
+      0: 0b00101, 1: 0b00001, 3: 0b00001, 4: 0b00001, 5: 0b00001, 6: 0b10011, 7: 0b01001,
     ]
     for (type, mask) in allowed {
       for bit in 0..<16 {
@@ -65,7 +67,7 @@ import Testing
   }
 
   @Test func unknownCommandsAreInvalid() {
-    for type in [5, 8, 9, 0x7FFF, .max] as [UInt16] {
+    for type in [8, 9, 0x7FFF, .max] as [UInt16] {
       #expect(Self.check(type) == .refuse(.invalid))
     }
   }
@@ -86,7 +88,7 @@ import Testing
       #expect(Self.check(type, fixed) == .refuse(.notPermitted))
       #expect(Self.check(type, offset: .max, fixed) == .refuse(.notPermitted))
     }
-    for type in [0, 7] as [UInt16] {
+    for type in [0, 5, 7] as [UInt16] {
       #expect(Self.check(type, fixed) == NBDCommand(rawValue: type).map(RequestCheck.accept))
     }
     #expect(Self.check(3, length: 0, fixed) == .accept(.flush))
@@ -95,13 +97,13 @@ import Testing
   @Test func theRangeEndsWithTheExport() {
     let size: UInt64 = 528 * 1024 + 512
     let agreement = Self.agreement(bytes: size)
-    let edges: [(UInt64, UInt32, Bool)] = [
-      (0, UInt32(size), true), (size - 512, 512, true), (size - 512, 1024, false),
-      (size, 512, false), (size + 512, 512, false), (0, UInt32(size) + 512, false),
+    let edges: [(UInt64, UInt64, Bool)] = [
+      (0, size, true), (size - 512, 512, true), (size - 512, 1024, false),
+      (size, 512, false), (size + 512, 512, false), (0, size + 512, false),
       (.max - 511, 512, false), (.max - 511, 1024, false), (1 << 63, 512, false),
     ]
     for (type, error) in [
-      (0, .invalid), (1, .noSpace), (4, .invalid), (6, .noSpace), (7, .invalid),
+      (0, .invalid), (1, .noSpace), (4, .invalid), (5, .invalid), (6, .noSpace), (7, .invalid),
     ]
       as [(UInt16, NBDError)]
     {
@@ -119,13 +121,13 @@ import Testing
   @Test func alignmentIsThatOfTheLogicalBlock() {
     for block in [512, 4096] {
       let agreement = Self.agreement(block: block)
-      for type in [0, 1, 4, 6, 7] as [UInt16] {
+      for type in [0, 1, 4, 5, 6, 7] as [UInt16] {
         let accepted = NBDCommand(rawValue: type).map(RequestCheck.accept)
         #expect(
-          Self.check(type, offset: UInt64(block), length: UInt32(block), agreement) == accepted)
+          Self.check(type, offset: UInt64(block), length: UInt64(block), agreement) == accepted)
         for (offset, length) in [(1, block), (block / 2, block), (0, block - 1), (0, block + 1)] {
           #expect(
-            Self.check(type, offset: UInt64(offset), length: UInt32(length), agreement)
+            Self.check(type, offset: UInt64(offset), length: UInt64(length), agreement)
               == .refuse(.invalid))
         }
       }
@@ -133,25 +135,25 @@ import Testing
   }
 
   @Test func readsAndWritesEndAt64MiBAndTheRestDoesNot() {
-    let limit: UInt32 = 64 << 20
+    let limit: UInt64 = 64 << 20
     let large = Self.agreement(bytes: 1 << 40)
     for type in [0, 1] as [UInt16] {
       let accepted = NBDCommand(rawValue: type).map(RequestCheck.accept)
       #expect(Self.check(type, length: limit, large) == accepted)
       #expect(Self.check(type, length: limit + 512, large) == .refuse(.invalid))
     }
-    for type in [4, 6, 7] as [UInt16] {
+    for type in [4, 5, 6, 7] as [UInt16] {
       let accepted = NBDCommand(rawValue: type).map(RequestCheck.accept)
-      #expect(Self.check(type, length: UInt32.max - 511, large) == accepted)
+      #expect(Self.check(type, length: UInt64(UInt32.max) - 511, large) == accepted)
     }
-    #expect(Self.check(0, length: UInt32.max - 511, large) == .refuse(.invalid))
+    #expect(Self.check(0, length: UInt64(UInt32.max) - 511, large) == .refuse(.invalid))
     #expect(Self.check(1, length: 128 << 20, large) == .refuse(.invalid))
     #expect(Self.check(1, length: (128 << 20) + 1, large) == .drop)
     #expect(Self.check(1, length: .max, large) == .drop)
   }
 
   @Test func aLengthOfZeroDoesNothing() {
-    for type in [0, 1, 4, 6] as [UInt16] {
+    for type in [0, 1, 4, 5, 6] as [UInt16] {
       let nothing = NBDCommand(rawValue: type).map(RequestCheck.nothingToDo)
       #expect(Self.check(type, length: 0) == nothing)
       #expect(Self.check(type, offset: 1 << 30, length: 0) == nothing)

@@ -68,6 +68,16 @@ final class SessionHarness {
     return i
   }
 
+  /// One that has also agreed on extended headers, and selected contexts if there are any.
+  func openExtended(_ name: String, contexts: [String] = []) throws -> Int {
+    let i = try #require(connect())
+    var bytes = Wire.fixedNoZeroes + Wire.option(11)
+    if !contexts.isEmpty { bytes += Wire.option(10, Wire.metaContext(name, contexts)) }
+    send(i, bytes + Wire.option(7, Wire.info(name)))
+    peers[i]?.outbound = []
+    return i
+  }
+
   func send(_ i: Int, _ bytes: [UInt8]) {
     peers[i]?.inbound += bytes
     run()

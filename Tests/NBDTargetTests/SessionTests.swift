@@ -222,7 +222,7 @@ private func harness(
   @Test func unknownCommandsAreRefusedAndTheStreamGoesOn() throws {
     let harness = harness()
     let i = try harness.open()
-    harness.send(i, Wire.request(5, cookie: 1, length: 512) + Wire.request(3, cookie: 2))
+    harness.send(i, Wire.request(8, cookie: 1, length: 512) + Wire.request(3, cookie: 2))
     #expect(harness.take(i) == Wire.simpleReply(1, error: 22) + Wire.simpleReply(2))
     #expect(harness.endsEmpty())
   }

@@ -59,6 +59,33 @@ enum Wire {
     return bytes + payload
   }
 
+  /// With extended headers.
+  static func extendedRequest(
+    _ type: UInt16, flags: UInt16 = 0, cookie: UInt64 = 1, offset: UInt64 = 0, length: UInt64 = 0,
+    _ payload: [UInt8] = []
+  ) -> [UInt8] {
+    var bytes: [UInt8] = [0x21, 0xE4, 0x1C, 0x71]
+    bytes.append(bigEndian: flags)
+    bytes.append(bigEndian: type)
+    bytes.append(bigEndian: cookie)
+    bytes.append(bigEndian: offset)
+    bytes.append(bigEndian: length)
+    return bytes + payload
+  }
+
+  /// A reply with extended headers, to a request for `offset`.
+  static func extendedChunk(
+    _ cookie: UInt64, type: UInt16, done: Bool = true, offset: UInt64, _ payload: [UInt8] = []
+  ) -> [UInt8] {
+    var bytes: [UInt8] = [0x6E, 0x8A, 0x27, 0x8C]
+    bytes.append(bigEndian: UInt16(done ? 1 : 0))
+    bytes.append(bigEndian: type)
+    bytes.append(bigEndian: cookie)
+    bytes.append(bigEndian: offset)
+    bytes.append(bigEndian: UInt64(payload.count))
+    return bytes + payload
+  }
+
   static func simpleReply(_ cookie: UInt64, error: UInt32 = 0, _ data: [UInt8] = []) -> [UInt8] {
     var bytes: [UInt8] = [0x67, 0x44, 0x66, 0x98]
     bytes.append(bigEndian: error)

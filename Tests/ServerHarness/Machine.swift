@@ -31,6 +31,21 @@ public enum Machine {
     throw HarnessFailure("\(program) is not installed; `make test` installs what is missing")
   }
 
+  /// A tool of the QEMU that `Scripts/fetch-newer-qemu.sh` fetches, whose NBD client knows extended
+  /// headers.
+  public static func newerQemu(_ tool: String) -> String {
+    let source = URL(fileURLWithPath: #filePath)
+    let root = source.deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return root.appending(path: ".build/newer-qemu/usr/bin/\(tool)").path
+  }
+
+  /// Whether that QEMU is there, and runs.
+  public static let hasNewerQemu: Bool = {
+    guard let folder = try? TemporaryFolder() else { return false }
+    return (try? folder.run(newerQemu("qemu-img"), ["--version"]))?.succeeded == true
+  }()
+
   static func has(_ program: String) -> Bool { (try? locate(program)) != nil }
 
   /// Whether this process may set up loop devices and mount what is on them.
