@@ -21,7 +21,7 @@ build: ## build everything, tests included
 
 test: ## build and run every test; FILTER=Name runs some
 	@Scripts/install-packages.sh test
-	@Scripts/fetch-newer-qemu.sh
+	@Scripts/fetch-test-tools.sh
 	swift build $(FLAGS) --build-tests
 	@Scripts/run-tests.sh $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
 

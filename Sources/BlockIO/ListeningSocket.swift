@@ -32,6 +32,9 @@ struct ListeningSocket {
     _ = Glibc.close(descriptor)
   }
 
+  /// One that somebody else has bound and listens with, and whose file is theirs to remove.
+  init(inherited socket: InheritedSocket) { descriptor = socket.descriptor }
+
   private init(host: String, port: UInt16, _ address: SocketAddress) throws(ListenError) {
     let onlyV6: Int32 = host == "::" ? 0 : 1
     let status = unsafe lamina_listen_internet(host, port, onlyV6)

@@ -27,6 +27,18 @@ extension Reactor {
     return listener
   }
 
+  /// Listens with a socket that this process was started with.
+  public func listen(with socket: InheritedSocket) -> ListenerID {
+    if owner == nil {
+      do throws(RingError) { try becomeOwner() } catch { fatalError(error.description) }
+    }
+    let listener = ListenerID(index: UInt32(listeners.count))
+    listeners.append(
+      ListenerSlot(listener: listener, socket: ListeningSocket(inherited: socket)))
+    arm(listeners.count - 1)
+    return listener
+  }
+
   /// The TCP port of a listener, for those that asked for port 0; nil for a unix socket.
   public func boundPort(of listener: ListenerID) -> UInt16? {
     guard let slot = listeners.first(where: { $0.listener == listener && !$0.isClosed }) else {

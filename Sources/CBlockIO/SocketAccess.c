@@ -2,8 +2,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -95,6 +98,41 @@ int lamina_bound_port(int fd) {
   if (a.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&a)->sin_port);
   if (a.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
   return -EAFNOSUPPORT;
+}
+
+int lamina_listener_address(int fd, char *text, uint64_t capacity) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) < 0) return -errno;
+  if (!value) return -EINVAL;
+  size = sizeof value;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) < 0) return -errno;
+  if (value != SOCK_STREAM) return -EINVAL;
+  struct sockaddr_storage a;
+  socklen_t length = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &length) < 0) return -errno;
+  char host[INET6_ADDRSTRLEN] = "";
+  int written;
+  if (a.ss_family == AF_UNIX) {
+    struct sockaddr_un *u = (struct sockaddr_un *)&a;
+    size_t bytes = length - offsetof(struct sockaddr_un, sun_path);
+    if (length <= offsetof(struct sockaddr_un, sun_path) || u->sun_path[0] == 0)
+      return -EAFNOSUPPORT;
+    written = snprintf(text, capacity, "unix:%.*s", (int)strnlen(u->sun_path, bytes), u->sun_path);
+  } else if (a.ss_family == AF_INET) {
+    struct sockaddr_in *i = (struct sockaddr_in *)&a;
+    inet_ntop(AF_INET, &i->sin_addr, host, sizeof host);
+    written = snprintf(text, capacity, "%s:%u", host, ntohs(i->sin_port));
+  } else if (a.ss_family == AF_INET6) {
+    struct sockaddr_in6 *i = (struct sockaddr_in6 *)&a;
+    inet_ntop(AF_INET6, &i->sin6_addr, host, sizeof host);
+    written = snprintf(text, capacity, "[%s]:%u", host, ntohs(i->sin6_port));
+  } else {
+    return -EAFNOSUPPORT;
+  }
+  if (written < 0 || (uint64_t)written >= capacity) return -ENAMETOOLONG;
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  return 0;
 }
 
 void lamina_disable_delay(int fd) {

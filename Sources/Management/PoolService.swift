@@ -22,6 +22,9 @@ public protocol PoolService: Sendable {
   /// the background. Throws `volumeNotFound`, `volumeInUse`, `held`, `poolReadOnly`.
   func deleteVolume(named name: VolumeName, permanently: Bool) async throws(ManagementError)
 
+  /// The metrics in the text format of Prometheus (`Docs/Metrics.md`).
+  func metrics() async throws(ManagementError) -> String
+
   /// Another size, also while hosts use the volume; they see it when they connect again. Throws
   /// `volumeNotFound`, `invalidSize`, `wouldLoseData` (smaller, without `shrink`), `noSpace`,
   /// `poolReadOnly`.
@@ -33,6 +36,12 @@ public protocol PoolService: Sendable {
   /// `poolReadOnly`.
   func renameVolume(
     named name: VolumeName, to newName: VolumeName
+  ) async throws(ManagementError) -> VolumeDescription
+
+  /// What the volume's writes do when the pool has no space, from now on. Throws `volumeNotFound`,
+  /// `invalidArgument`, `poolReadOnly`.
+  func setFullPolicy(
+    of name: VolumeName, to policy: FullPolicy
   ) async throws(ManagementError) -> VolumeDescription
 
   /// Another name among the snapshots of the same volume. Throws `snapshotNotFound`,

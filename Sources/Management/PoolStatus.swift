@@ -33,6 +33,8 @@ public struct PoolStatus: Codable, Hashable, Sendable {
   /// Discarded while there was no space for it in the tables; it is done when there is.
   public var owedBytes: UInt64
   public var volumeCount: Int
+  /// Deleted or cut off trees whose space still comes back in the background.
+  public var pendingDropCount: Int
   public var segmentSizeBytes: UInt64
   public var allocationRunBytes: UInt64
   public var cacheMode: CacheMode
@@ -45,8 +47,10 @@ public struct PoolStatus: Codable, Hashable, Sendable {
     usedBytes: UInt64, metadataBytes: UInt64, reclaimableBytes: UInt64, volumeCount: Int,
     segmentSizeBytes: UInt64, allocationRunBytes: UInt64, cacheMode: CacheMode,
     checkpointSequence: UInt64, devices: [DeviceStatus], trashCount: Int = 0,
-    trashBytes: UInt64 = 0, trashExpirySeconds: UInt32 = 0, owedBytes: UInt64 = 0
+    trashBytes: UInt64 = 0, trashExpirySeconds: UInt32 = 0, owedBytes: UInt64 = 0,
+    pendingDropCount: Int = 0
   ) {
+    self.pendingDropCount = pendingDropCount
     precondition(usedBytes <= sizeBytes)
     self.name = name
     self.uuid = uuid

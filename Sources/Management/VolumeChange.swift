@@ -1,10 +1,12 @@
-/// The body of a request that changes a volume: another size, or another name; one of them.
+/// The body of a request that changes a volume: another size, name or policy; one of them.
 public struct VolumeChange: Codable, Hashable, Sendable {
   /// A multiple of the volume's logical block size.
   public var sizeBytes: UInt64?
   /// What lies beyond a smaller size may be cut off.
   public var shrink: Bool?
   public var name: VolumeName?
+  /// What writes do when the pool has no space.
+  public var fullPolicy: FullPolicy?
 
   public init(sizeBytes: UInt64, shrink: Bool) {
     self.sizeBytes = sizeBytes
@@ -13,7 +15,11 @@ public struct VolumeChange: Codable, Hashable, Sendable {
 
   public init(name: VolumeName) { self.name = name }
 
-  private enum CodingKeys: String, CodingKey, CaseIterable { case sizeBytes, shrink, name }
+  public init(fullPolicy: FullPolicy) { self.fullPolicy = fullPolicy }
+
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case sizeBytes, shrink, name, fullPolicy
+  }
 
   public init(from decoder: any Decoder) throws {
     try UnknownFields.refuse(in: decoder, known: CodingKeys.self)
@@ -21,10 +27,13 @@ public struct VolumeChange: Codable, Hashable, Sendable {
     sizeBytes = try fields.decodeIfPresent(UInt64.self, forKey: .sizeBytes)
     shrink = try fields.decodeIfPresent(Bool.self, forKey: .shrink)
     name = try fields.decodeIfPresent(VolumeName.self, forKey: .name)
-    guard (sizeBytes == nil) != (name == nil), shrink == nil || name == nil else {
+    fullPolicy = try fields.decodeIfPresent(FullPolicy.self, forKey: .fullPolicy)
+    try fullPolicy?.check()
+    let count = [sizeBytes != nil, name != nil, fullPolicy != nil].count { $0 }
+    guard count == 1, shrink == nil || sizeBytes != nil else {
       throw ManagementError(
-        .invalidRequest, "a change of a volume is a new size or a new name",
-        correction: "Send 'sizeBytes' (with 'shrink' where it is smaller) or 'name'.")
+        .invalidRequest, "a change of a volume is a new size, a new name or a new policy",
+        correction: "Send 'sizeBytes' (with 'shrink' where it is smaller), 'name' or 'fullPolicy'.")
     }
   }
 }

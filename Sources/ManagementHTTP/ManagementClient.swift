@@ -64,11 +64,23 @@ public struct ManagementClient: PoolService {
     return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
   }
 
+  public func setFullPolicy(
+    of name: VolumeName, to policy: FullPolicy
+  ) async throws(ManagementError) -> VolumeDescription {
+    let change = VolumeChange(fullPolicy: policy)
+    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+  }
+
   public func renameSnapshot(
     _ name: SnapshotName, to newName: SnapshotName
   ) async throws(ManagementError) -> VolumeDescription {
     let change = SnapshotChange(name: newName)
     return try await value(.PATCH, "/v1/snapshots/\(name)", body: ManagementJSON.encode(change))
+  }
+
+  public func metrics() async throws(ManagementError) -> String {
+    let answer = try await exchange(.GET, "/metrics")
+    return String(decoding: answer.body.readableBytesView, as: UTF8.self)
   }
 
   public func listSnapshots() async throws(ManagementError) -> [VolumeDescription] {

@@ -26,12 +26,16 @@ public struct ManagementRoute: Sendable {
   /// What a request is answered with; errors are thrown.
   public struct Answer: Sendable {
     public var status: Int
-    /// JSON; nil: the answer has no body.
+    /// Nil: the answer has no body.
     public var body: Data?
+    public var contentType: String
     /// The path of what was created.
     public var location: String?
 
-    public init(status: Int, body: Data?, location: String? = nil) {
+    public init(
+      status: Int, body: Data?, contentType: String = "application/json", location: String? = nil
+    ) {
+      self.contentType = contentType
       self.status = status
       self.body = body
       self.location = location
@@ -41,6 +45,10 @@ public struct ManagementRoute: Sendable {
       _ value: some Encodable, status: Int = 200, location: String? = nil
     ) throws(ManagementError) -> Answer {
       Answer(status: status, body: try ManagementJSON.encode(value), location: location)
+    }
+
+    public static func text(_ text: String, contentType: String) -> Answer {
+      Answer(status: 200, body: Data(text.utf8), contentType: contentType)
     }
 
     public static let noContent = Answer(status: 204, body: nil)

@@ -9,7 +9,12 @@ public enum ManagementRoutes {
     ManagementRoute(.get, "/v1/version", summary: "The versions that this server speaks.") {
       (_, _) throws(ManagementError) in
       try .json(LaminaVersion.current)
-    }
+    },
+    ManagementRoute(.get, "/metrics", summary: "The metrics, for Prometheus.") {
+      (_, service) throws(ManagementError) in
+      .text(
+        try await service.metrics(), contentType: "text/plain; version=0.0.4; charset=utf-8")
+    },
   ]
 
   private static let pool = [
@@ -75,12 +80,15 @@ public enum ManagementRoutes {
       try .json(try await service.volume(named: try input.volumeName()))
     },
     ManagementRoute(
-      .patch, "/v1/volumes/{name}", summary: "Give a volume another size or name."
+      .patch, "/v1/volumes/{name}", summary: "Give a volume another size, name or policy."
     ) { (input, service) throws(ManagementError) in
       let name = try input.volumeName()
       let change = try input.value(VolumeChange.self)
       if let newName = change.name {
         return try .json(try await service.renameVolume(named: name, to: newName))
+      }
+      if let policy = change.fullPolicy {
+        return try .json(try await service.setFullPolicy(of: name, to: policy))
       }
       let changed = try await service.resizeVolume(
         named: name, to: change.sizeBytes ?? 0, shrink: change.shrink ?? false)

@@ -142,7 +142,7 @@ public actor ManagementServer {
   private static func response(to answer: ManagementRoute.Answer) -> Response {
     var response = Response(status: .init(code: answer.status))
     if let body = answer.body {
-      response.headers[.contentType] = "application/json"
+      response.headers[.contentType] = answer.contentType
       response.body = ResponseBody(byteBuffer: ByteBuffer(bytes: body))
     }
     response.headers[.location] = answer.location

@@ -1,8 +1,23 @@
-import DiskFormat
+public import DiskFormat
 import StorageUnits
 
-/// Another name for a volume or snapshot, by a record of its attributes; nothing else changes.
+/// Another name or policy for a volume or snapshot, by a record of its attributes; nothing else
+/// changes.
 extension Pool {
+  /// Checks that a volume may get another policy for a full pool.
+  public func prepareFullPolicy(_ slot: VolumeSlot) throws(PoolError) {
+    guard volumes.record(slot.index).origin == nil else {
+      throw .isSnapshot(volumes.shownName(slot.index))
+    }
+    try prepareCatalogueChange(.essential)
+  }
+
+  public func applyFullPolicy(_ slot: VolumeSlot, _ policy: FullPoolPolicy) {
+    var record = volumes.record(slot.index)
+    record.fullPolicy = policy
+    _ = applyNew(.alterVolume(record.withoutDerivedFields))
+  }
+
   /// Checks a new name: of a volume in the pool, of a snapshot among those of its volume.
   public func prepareRename(_ slot: VolumeSlot, to name: String) throws(PoolError) {
     try checkName(name, of: volumes.record(slot.index), except: slot.index)

@@ -31,15 +31,22 @@ package struct EnginePoolOperations: PoolOperations {
       throw error
     }
     made.close()
-    let pool = try await open(specification.name, in: state)
+    return try await openedStatus(of: specification.name, in: state)
+  }
+
+  /// Opens the pool, asks for its status and closes it.
+  func openedStatus(
+    of pool: PoolName, in state: StateFolder, renames: Bool = false
+  ) async throws(ManagementError) -> PoolStatus {
+    let opened = try await open(pool, in: state, renames: renames)
     let status: PoolStatus
     do throws(ManagementError) {
-      status = try await pool.service.status()
+      status = try await opened.service.status()
     } catch {
-      try? await pool.close()
+      try? await opened.close()
       throw error
     }
-    try await pool.close()
+    try await opened.close()
     return status
   }
 
@@ -144,19 +151,25 @@ package struct EnginePoolOperations: PoolOperations {
   package func open(
     _ pool: PoolName, in state: StateFolder
   ) async throws(ManagementError) -> any OpenPool {
+    try await open(pool, in: state, renames: false)
+  }
+
+  func open(
+    _ pool: PoolName, in state: StateFolder, renames: Bool
+  ) async throws(ManagementError) -> any OpenPool {
     let record = try state.record(of: pool)
     return OpenEngine(
       thread: try await EngineThread.start(
         PoolHost.Options(
           record: record, state: state, cache: record.cacheMode, nodeCacheBytes: nil, serve: nil,
-          purpose: "lamina, a command on pool \(pool)", platform: platform)))
+          renames: renames, purpose: "lamina, a command on pool \(pool)", platform: platform)))
   }
 
   // MARK: Serve
 
   package func serve(
     _ options: ServeOptions, in state: StateFolder,
-    ready: @escaping @Sendable (ServerReady) -> Void
+    ready: @escaping @Sendable (ServerReady, _ stop: @escaping @Sendable () -> Void) -> Void
   ) async throws(ManagementError) {
     let record = try state.record(of: options.pool)
     let thread = try await EngineThread.start(
@@ -181,7 +194,8 @@ package struct EnginePoolOperations: PoolOperations {
       ServerReady(
         pool: options.pool.text, listeners: thread.listeners.map(\.description),
         uris: thread.listeners.map { $0.nbdURI(export: export) },
-        controlSocketPath: control.socketPath, processID: getpid()))
+        controlSocketPath: control.socketPath, processID: getpid())
+    ) { thread.post { $0.beginStop() } }
     do throws(ManagementError) {
       try await thread.waitUntilEnded()
     } catch {

@@ -21,6 +21,15 @@ extension EnginePoolService {
     }
   }
 
+  func setFullPolicy(
+    of name: VolumeName, to policy: FullPolicy
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await change(name) { host, slot, token in
+      host.engine.setFullPolicy(
+        host.pool.record(of: slot).id, to: policy.stored, token: token)
+    }
+  }
+
   private func change(
     _ name: VolumeName, _ begin: @escaping @Sendable (PoolHost, VolumeSlot, UInt64) -> Void
   ) async throws(ManagementError) -> VolumeDescription {

@@ -44,6 +44,10 @@ struct EnginePoolService: PoolService {
     try await ask { .success($0.status()) }
   }
 
+  func metrics() async throws(ManagementError) -> String {
+    try await ask { .success(PoolMetrics.text(of: $0)) }
+  }
+
   func listVolumes() async throws(ManagementError) -> [VolumeDescription] {
     try await ask { host in
       .success(

@@ -21,6 +21,9 @@ final class LocalRequests {
     waiting.append(request)
   }
 
+  /// There are requests that have not been answered.
+  var isBusy: Bool { !inWork.isEmpty }
+
   /// There are requests that the engine has not taken.
   var hasRequests: Bool { !waiting.isEmpty }
 

@@ -47,6 +47,11 @@ final class NBDServer {
     return listener
   }
 
+  /// Starts to listen with a socket that this process was started with.
+  func listen(with socket: InheritedSocket) {
+    listeners.append(reactor.listen(with: socket))
+  }
+
   /// Takes an event of the reactor; false if it belongs to somebody else.
   func handle(_ event: ReactorEvent, at now: MonotonicTime) -> Bool {
     switch event {

@@ -21,6 +21,8 @@ final class PoolHost {
     var nodeCacheBytes: UInt64?
     /// Nil: no targets, for a command that needs the pool itself.
     var serve: ServeOptions?
+    /// Its devices get the name of the record.
+    var renames = false
     /// What the holder's file says this process does.
     var purpose: String
     var platform = PoolPlatform.system
@@ -51,6 +53,8 @@ final class PoolHost {
   private enum Phase { case serving, draining(until: MonotonicTime), closing, finished }
   private var phase = Phase.serving
   private var stopProblem: ManagementError?
+  /// Since when nobody is connected; nil: somebody is, or it does not matter.
+  private var idleSince: MonotonicTime?
 
   private static let drainSeconds: UInt64 = 5
 
@@ -125,7 +129,8 @@ final class PoolHost {
     let settings = PoolOpening.Settings(
       bounds: bounds, logNonce: SystemRandom.bits64(), opening: opening,
       bootID: options.platform.bootID(),
-      expectedPool: PoolOpening.ExpectedPool(uuid: record.uuid, name: record.name.text))
+      expectedPool: PoolOpening.ExpectedPool(uuid: record.uuid, name: record.name.text),
+      newName: options.renames ? record.name.text : nil)
     let opened: PoolOpening.Opened
     do throws(PoolOpeningError) {
       if let earlier = tail.earlier {
@@ -187,6 +192,17 @@ final class PoolHost {
       let listener = try Self.listen(at: address.socketAddress, with: server)
       listeners.append(address.bound(to: reactor.boundPort(of: listener)))
     }
+    for descriptor in serve.inheritedSockets {
+      guard let socket = InheritedSocket(descriptor: descriptor) else {
+        throw ManagementError(
+          .addressInvalid, "descriptor \(descriptor) cannot be listened with",
+          cause: "It is no listening stream socket on a path or an internet address.",
+          correction: "Have a ListenStream= in the socket unit, with Accept=no.",
+          objects: [ManagementObject(.address, "descriptor \(descriptor)")])
+      }
+      server.listen(with: socket)
+      listeners.append(ListenAddress(socket.address))
+    }
     nbd = server
   }
 
@@ -217,6 +233,7 @@ final class PoolHost {
     // What was taken over by the start (deleted trees) goes on at once.
     undoUnfinishedReceives()
     pump(at: SystemClock.now())
+    noteIdleness(at: SystemClock.now())
     while !isFinished {
       reactor.turn(until: deadline)
       let now = SystemClock.now()
@@ -232,6 +249,7 @@ final class PoolHost {
         while let completion = driver.nextCompletion() { engine.complete(completion) }
       }
       pump(at: now)
+      noteIdleness(at: now)
       stepStop(at: now)
     }
     reactor.shutDown()
@@ -259,11 +277,13 @@ final class PoolHost {
     if local.hasRequests && engine.hasRoom { return MonotonicTime(nanoseconds: 0) }
     if hasAnsweredManagement { return MonotonicTime(nanoseconds: 0) }
     if case .draining(let until) = phase { deadline = min(deadline, until) }
+    deadline = min(deadline, idleDeadline)
     return deadline == .distantFuture ? nil : deadline
   }
 
   /// Requests to the engine, commands to the devices, answers to the hosts.
   private func pump(at now: MonotonicTime) {
+    engine.noteTime(now)
     // Without trash nobody asks for the time of day.
     if pool.hasTrash { engine.secondsSince1970 = SystemClock.secondsSince1970() }
     // A turn that frees buffers may let requests through that waited for them, and who hears that
@@ -312,6 +332,21 @@ final class PoolHost {
 
   // MARK: Stop
 
+  /// When nobody will have been connected for long enough.
+  private var idleDeadline: MonotonicTime {
+    guard let seconds = options.serve?.idleExitSeconds, let idleSince, !isStopping else {
+      return .distantFuture
+    }
+    return idleSince.adding(milliseconds: UInt64(seconds) * 1000)
+  }
+
+  private func noteIdleness(at now: MonotonicTime) {
+    guard options.serve?.idleExitSeconds != nil, let nbd else { return }
+    let isIdle = nbd.statistics.connections == 0 && receiving.isEmpty && !local.isBusy
+    idleSince = isIdle ? idleSince ?? now : nil
+    if idleDeadline <= now { beginStop() }
+  }
+
   /// Stops cleanly: requests under way end, then the pool is closed.
   func beginStop() {
     guard case .serving = phase else { return }
@@ -347,6 +382,9 @@ final class PoolHost {
       objects: [ManagementObject(.pool, pool.name)])
   }
 
+  /// Nil: no hosts are served.
+  var nbdStatistics: NBDStatistics? { nbd?.statistics }
+
   /// A host is connected to the volume.
   func isInUse(_ volume: VolumeID) -> Bool { nbd?.isInUse(volume) ?? false }
 
@@ -373,7 +411,8 @@ final class PoolHost {
       allocationRunBytes: UInt64(pool.allocationRunExtents * StorageSizes.extentBytes),
       cacheMode: options.cache, checkpointSequence: pool.checkpointSequence,
       devices: deviceStatus, trashCount: pool.trash.count, trashBytes: usage.trashBytes,
-      trashExpirySeconds: pool.trashExpirySeconds, owedBytes: pool.owedBytes)
+      trashExpirySeconds: pool.trashExpirySeconds, owedBytes: pool.owedBytes,
+      pendingDropCount: pool.doomedCount)
   }
 
   func description(of slot: VolumeSlot) -> VolumeDescription {
@@ -394,6 +433,13 @@ final class PoolHost {
 }
 
 extension ListenAddress {
+  init(_ address: SocketAddress) {
+    switch address {
+    case .unix(let path): self = .unix(path: path)
+    case .internet(let host, let port): self = .tcp(host: host, port: port)
+    }
+  }
+
   var socketAddress: SocketAddress {
     switch self {
     case .unix(let path): .unix(path: path)

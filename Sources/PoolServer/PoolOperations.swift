@@ -9,6 +9,22 @@ package protocol PoolOperations: Sendable {
     _ specification: PoolSpecification, in state: StateFolder
   ) async throws(ManagementError) -> PoolStatus
 
+  /// Says which pools are on the devices at these absolute paths, and in these folders. Changes
+  /// nothing, and works beside a server.
+  func scan(_ paths: [String]) async throws(ManagementError) -> PoolScan
+
+  /// Adds a pool that is on devices to the state folder, recovers it, and gives it its new name if
+  /// it is to have one. What fails leaves the state folder as it was.
+  func importPool(
+    _ order: PoolImport, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus
+
+  /// Stops the pool cleanly and takes it out of the state folder; answers what it was. Throws
+  /// `poolInUse` if another process holds it.
+  func exportPool(
+    _ pool: PoolName, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus
+
   /// Opens the pool in this process, for a command that finds no server. Throws `poolInUse` with
   /// the holder if another process holds the devices.
   func open(
@@ -16,10 +32,11 @@ package protocol PoolOperations: Sendable {
   ) async throws(ManagementError) -> any OpenPool
 
   /// Serves the pool until the process is told to stop (SIGTERM, SIGINT), and stops cleanly then.
-  /// Calls `ready` once, when hosts and the control API are answered.
+  /// Calls `ready` once, when hosts and the control API are answered; what it is given beside the
+  /// news asks for a clean stop.
   func serve(
     _ options: ServeOptions, in state: StateFolder,
-    ready: @escaping @Sendable (ServerReady) -> Void
+    ready: @escaping @Sendable (ServerReady, _ stop: @escaping @Sendable () -> Void) -> Void
   ) async throws(ManagementError)
 }
 
@@ -35,8 +52,10 @@ package protocol OpenPool: Sendable {
 /// How a pool is to be served. Every value is checked.
 package struct ServeOptions: Hashable, Sendable {
   package var pool: PoolName
-  /// Not empty; paths are absolute.
+  /// Paths are absolute.
   package var listeners: [ListenAddress]
+  /// Descriptors of listening sockets that this process was started with.
+  package var inheritedSockets: [Int32]
   /// What hosts get that ask for the empty name; nil: the only volume, if there is just one.
   package var defaultExport: VolumeName?
   /// Nil: as the pool's record says.
@@ -47,12 +66,18 @@ package struct ServeOptions: Hashable, Sendable {
   package var nodeCacheBytes: UInt64?
   /// How long a host may take from connecting to its first request.
   package var handshakeTimeoutSeconds: UInt32
+  /// The server ends when no host has been connected for so long; nil: never.
+  package var idleExitSeconds: UInt32?
 
   package init(
-    pool: PoolName, listeners: [ListenAddress], defaultExport: VolumeName? = nil,
+    pool: PoolName, listeners: [ListenAddress], inheritedSockets: [Int32] = [],
+    defaultExport: VolumeName? = nil,
     cacheMode: CacheMode? = nil, maximumConnections: Int = 256, nodeCacheBytes: UInt64? = nil,
-    handshakeTimeoutSeconds: UInt32 = 30
+    handshakeTimeoutSeconds: UInt32 = 30, idleExitSeconds: UInt32? = nil
   ) {
+    precondition(!listeners.isEmpty || !inheritedSockets.isEmpty)
+    self.inheritedSockets = inheritedSockets
+    self.idleExitSeconds = idleExitSeconds
     self.pool = pool
     self.listeners = listeners
     self.defaultExport = defaultExport

@@ -20,6 +20,8 @@ struct PartIndex: Equatable {
 @safe struct RequestSlot {
   var request: ExportRequest
   var volume: VolumeSlot
+  /// By the clock of the turn.
+  var arrivedAt = MonotonicTime(nanoseconds: 0)
   /// The first error of any part.
   var error: ExportError?
   /// Parts that have started and not ended.

@@ -42,6 +42,7 @@ enum ManagementOperation {
   case bookmark(BookmarkOrder, token: UInt64)
   case resize(ResizeOrder, token: UInt64)
   case rename(VolumeID, String, token: UInt64)
+  case fullPolicy(VolumeID, FullPoolPolicy, token: UInt64)
   case hold(HoldOrder, token: UInt64)
   case checkpoint(token: UInt64)
   case stop(token: UInt64)
@@ -154,6 +155,8 @@ extension VolumeEngine: ExportDirectory {
       case .bookmark(let order, let token): isDone = stepBookmark(order, token)
       case .resize(let order, let token): isDone = stepResize(order, token)
       case .rename(let id, let name, let token): isDone = stepRename(id, name, token)
+      case .fullPolicy(let id, let policy, let token):
+        isDone = stepFullPolicy(id, policy, token)
       case .hold(let order, let token): isDone = stepHold(order, token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)

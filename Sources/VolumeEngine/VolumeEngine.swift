@@ -44,6 +44,7 @@ public final class VolumeEngine {
   let round: FlushRound
   let checkpointing: CheckpointRun
   let counters: StatisticsCounters
+  let operationCounters = OperationCounters()
 
   // MARK: State
 
@@ -156,6 +157,9 @@ public final class VolumeEngine {
 
   // MARK: Entry points
 
+  /// Says what time it is before requests are submitted; they have arrived then. Time only goes on.
+  public func noteTime(_ now: MonotonicTime) { self.now = max(self.now, now) }
+
   /// Takes a request. False if no slot is free: the caller keeps it and tries again after a turn.
   /// A request that is refused for its contents is answered, like all others, through `answers`.
   public func submit(_ request: ExportRequest) -> Bool {
@@ -172,6 +176,7 @@ public final class VolumeEngine {
       return true
     }
     guard let r = slots.take(request, volume: volume) else { return false }
+    slots[r].arrivedAt = now
     volumes[volume.index].requests += 1
     begin(r)
     flushRun()
@@ -307,10 +312,19 @@ public final class VolumeEngine {
     answers.append(ExportAnswer(token: request.token, error: error))
   }
 
+  private func noteOperation(_ r: RequestIndex, failed: Bool) {
+    let volume = slots[r].volume
+    operationCounters.count(
+      slots[r].request.operation, of: volume, volumes[volume.index].id,
+      bytes: slots[r].request.length, failed: failed,
+      microseconds: (now.nanoseconds &- slots[r].arrivedAt.nanoseconds) / 1000)
+  }
+
   /// Answers a request, keeps its outcome and frees its slot. What makes the answer legal has
   /// happened before.
   func answer(_ r: RequestIndex, _ error: ExportError?) {
     if error != nil { counters.errors += 1 }
+    noteOperation(r, failed: error != nil)
     var answer = ExportAnswer(
       token: slots[r].request.token, error: error, readsAsZeros: slots[r].readsAsZeros)
     if slots[r].request.operation == .blockStatus { attachExtents(of: r, to: &answer) }

@@ -15,6 +15,7 @@ import Management
     subcommands: [
       PoolCommand.self, VolumeCommand.self, SnapshotCommand.self, BookmarkCommand.self,
       HoldCommand.self, ReleaseCommand.self, HoldsCommand.self, TrashCommand.self,
-      SendCommand.self, ReceiveCommand.self, ServeCommand.self, VersionCommand.self,
+      SendCommand.self, ReceiveCommand.self, ServeCommand.self, WaitCommand.self,
+      VersionCommand.self,
     ])
 }

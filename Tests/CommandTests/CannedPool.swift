@@ -85,6 +85,16 @@ struct CannedPool: PoolService {
     return changed
   }
 
+  func metrics() async throws(ManagementError) -> String { "lamina_pool_volumes 1\n" }
+
+  func setFullPolicy(
+    of name: VolumeName, to policy: FullPolicy
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    changed.fullPolicy = policy
+    return changed
+  }
+
   func renameVolume(
     named name: VolumeName, to newName: VolumeName
   ) async throws(ManagementError) -> VolumeDescription {

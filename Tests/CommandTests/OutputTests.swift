@@ -147,7 +147,9 @@ struct OutputTests {
     #expect(
       try json(VolumeList(volumes: [])) == #"{"outputVersion":1,"volumes":[]}"#)
     let status = try json(CannedPool.status)
-    #expect(status.contains(#""outputVersion":1,"owedBytes":0,"reclaimableBytes":65536"#))
+    #expect(
+      status.contains(
+        #""outputVersion":1,"owedBytes":0,"pendingDropCount":0,"reclaimableBytes":65536"#))
   }
 
   @Test func `a server that is ready says so in one line of JSON or in words`() {

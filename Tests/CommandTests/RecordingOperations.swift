@@ -27,6 +27,25 @@ final class RecordingOperations: PoolOperations {
     return CannedPool.status
   }
 
+  func scan(_ paths: [String]) async throws(ManagementError) -> PoolScan {
+    note("scan")
+    return PoolScan(pools: [], others: [])
+  }
+
+  func importPool(
+    _ order: PoolImport, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus {
+    note("import")
+    return CannedPool.status
+  }
+
+  func exportPool(
+    _ pool: PoolName, in state: StateFolder
+  ) async throws(ManagementError) -> PoolStatus {
+    note("export")
+    return CannedPool.status
+  }
+
   func open(
     _ pool: PoolName, in state: StateFolder
   ) async throws(ManagementError) -> any OpenPool {
@@ -37,7 +56,7 @@ final class RecordingOperations: PoolOperations {
 
   func serve(
     _ options: ServeOptions, in state: StateFolder,
-    ready: @escaping @Sendable (ServerReady) -> Void
+    ready: @escaping @Sendable (ServerReady, _ stop: @escaping @Sendable () -> Void) -> Void
   ) async throws(ManagementError) {
     note("serve")
   }

@@ -3,15 +3,15 @@ import ServerHarness
 import Testing
 
 extension InteropTests {
-  /// QEMU as a client that agrees on extended headers: `Scripts/fetch-newer-qemu.sh` fetches it.
+  /// QEMU as a client that agrees on extended headers: `Scripts/fetch-test-tools.sh` fetches it.
   @Suite(
-    .enabled(if: Machine.hasNewerQemu, "needs a QEMU with extended headers in .build/newer-qemu"))
+    .enabled(if: Machine.hasNewerQemu, "needs a QEMU with extended headers in .build/tools"))
   struct NewerQemuTests {
     @Test func itAgreesOnExtendedHeadersAndSeesTheExport() throws {
       let server = try LaminaServer()
       try server.createVolume("disk", "10T")
       let text = try server.folder.output(
-        of: Machine.newerQemu("qemu-nbd"), ["--list", "-k", server.socket])
+        of: Machine.tool("qemu-nbd"), ["--list", "-k", server.socket])
       #expect(text.contains("transaction size: 64-bit"), "\(text)")
       #expect(text.contains("cache"))
     }
@@ -25,7 +25,7 @@ extension InteropTests {
         "read -P 8 3M 512", "read -P 0 9T 1M", "read -P 9 \((9 << 40) + (8 << 20) - 4096) 4k",
       ]
       let result = try server.folder.run(
-        Machine.newerQemu("qemu-io"),
+        Machine.tool("qemu-io"),
         ["-f", "raw"] + commands.flatMap { ["-c", $0] } + [server.uri("disk")])
       #expect(result.succeeded && !result.output.contains("failed"), "\(result)")
       #expect(!result.output.contains("verification"), "\(result)")
@@ -41,7 +41,7 @@ extension InteropTests {
       }
       #expect(try server.volume("disk").mappedBytes == 10 << 16)
       let text = try server.folder.output(
-        of: Machine.newerQemu("qemu-img"),
+        of: Machine.tool("qemu-img"),
         ["map", "-f", "raw", "--output=json", server.uri("disk")])
       struct Run: Decodable {
         var start: UInt64
@@ -52,7 +52,7 @@ extension InteropTests {
       #expect(runs.filter(\.data).map(\.start) == (0..<10).map { $0 << 40 })
       #expect(runs.contains { $0.length == (1 << 40) - 65536 })
       let zeroed = try server.folder.run(
-        Machine.newerQemu("qemu-io"),
+        Machine.tool("qemu-io"),
         ["-f", "raw", "-c", "write -z -u -n 1T 8T", server.uri("disk")])
       #expect(zeroed.succeeded && !zeroed.output.contains("failed"), "\(zeroed)")
       #expect(try server.volume("disk").mappedBytes == 2 << 16)
@@ -65,7 +65,7 @@ extension InteropTests {
       let file = try FileHandle(forUpdating: URL(fileURLWithPath: raw))
       try file.write(contentsOf: StampedBytes.random(5_000_000, seed: 5))
       try file.close()
-      let image = Machine.newerQemu("qemu-img")
+      let image = Machine.tool("qemu-img")
       try server.folder.output(
         of: image, ["convert", "-n", "-f", "raw", "-O", "raw", raw, server.uri("disk")])
       let back = server.folder.path("back.qcow2")

@@ -42,6 +42,50 @@ extension InteropTests {
       #expect(try again.read(0, 1 << 20).allSatisfy { $0 == 0 })
     }
 
+    @Test func whoWaitsIsToldWhenTheSpaceIsBack() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "1G")
+      let disk = try server.connect("disk")
+      for i in 0..<40 as Range<UInt64> {
+        try disk.write(i << 23, StampedBytes.random(4 << 20, seed: i))
+      }
+      try disk.disconnect()
+      try server.command(["volume", "delete", "tank/disk"])
+      let text = try server.command(["wait", "tank", "--timeout", "60", "--json"])
+      struct Status: Decodable {
+        var pendingDropCount: Int
+        var reclaimableBytes: UInt64
+        var usedBytes: UInt64
+      }
+      let status = try JSONDecoder().decode(Status.self, from: Data(text.utf8))
+      #expect(status.pendingDropCount == 0 && status.reclaimableBytes == 0)
+      #expect(status.usedBytes < 32 << 20, "\(status.usedBytes)")
+      #expect(try server.attempt(["wait", "tank", "drop"]).status == 0)
+      #expect(try server.attempt(["wait", "tank", "nothing"]).status == 64)
+    }
+
+    /// A volume whose writes wait is told to let them fail, and the other way round.
+    @Test func thePolicyForAFullPoolIsChangedInUse() throws {
+      let server = try LaminaServer()
+      try server.createVolume("disk", "4G")
+      let set = try server.command(["volume", "set", "tank/disk", "--full", "error", "--json"])
+      #expect(set.contains("\"mode\" : \"error\""), "\(set)")
+      let disk = try server.connect("disk")
+      let bytes = StampedBytes.random(8 << 20, seed: 3)
+      #expect(throws: (any Error).self) {
+        for i in 0..<200 as Range<UInt64> { try disk.write(i << 23, bytes) }
+      }
+      try server.command(["volume", "set", "tank/disk", "--full", "wait:300"])
+      try server.killAndRestart()
+      #expect(
+        try server.command(["volume", "show", "tank/disk", "--json"]).contains("\"seconds\" : 300"))
+      let wrong = try server.attempt(["volume", "set", "tank/disk", "--full", "maybe"])
+      #expect(wrong.status == 64, "\(wrong)")
+      try server.command(["snapshot", "create", "tank/disk@a"])
+      let snapshot = try server.attempt(["volume", "set", "tank/disk@a", "--full", "error"])
+      #expect(snapshot.status != 0, "\(snapshot)")
+    }
+
     /// Bytes of the file system that the pool's files take.
     private func heldBytes(_ server: LaminaServer) throws -> UInt64 {
       try ["a.img", "b.img"].reduce(0) { sum, name in

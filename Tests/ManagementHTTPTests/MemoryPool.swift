@@ -119,6 +119,20 @@ actor MemoryPool: PoolService {
     return changed
   }
 
+  func metrics() async throws(ManagementError) -> String {
+    try await enter()
+    return "lamina_pool_volumes 1\n"
+  }
+
+  func setFullPolicy(
+    of name: VolumeName, to policy: FullPolicy
+  ) async throws(ManagementError) -> VolumeDescription {
+    var changed = try await volume(named: name)
+    changed.fullPolicy = policy
+    volumes[name.text] = changed
+    return changed
+  }
+
   func renameVolume(
     named name: VolumeName, to newName: VolumeName
   ) async throws(ManagementError) -> VolumeDescription {

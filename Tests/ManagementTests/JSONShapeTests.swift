@@ -29,9 +29,9 @@ struct JSONShapeTests {
         {"dataReads":1,"dataWrites":2,"flushes":5,"index":0,"nodeReads":3,"nodeWrites":4,"path":\
         "/a.img","sizeBytes":1073741824,"usedBytes":1048576,"uuid":\
         "01234567-89ab-4def-8123-456789abcdef"}],"freeBytes":1072693248,"metadataBytes":4096,\
-        "name":"demo","owedBytes":0,"reclaimableBytes":65536,"segmentSizeBytes":4194304,\
-        "sizeBytes":1073741824,"state":"online","trashBytes":0,"trashCount":0,\
-        "trashExpirySeconds":0,"usedBytes":1048576,\
+        "name":"demo","owedBytes":0,"pendingDropCount":0,"reclaimableBytes":65536,\
+        "segmentSizeBytes":4194304,"sizeBytes":1073741824,"state":"online","trashBytes":0,\
+        "trashCount":0,"trashExpirySeconds":0,"usedBytes":1048576,\
         "uuid":"01234567-89ab-4def-8123-456789abcdef","volumeCount":1}
         """)
     try expectRoundTrip(Self.pool)

@@ -31,20 +31,23 @@ public enum Machine {
     throw HarnessFailure("\(program) is not installed; `make test` installs what is missing")
   }
 
-  /// A tool of the QEMU that `Scripts/fetch-newer-qemu.sh` fetches, whose NBD client knows extended
-  /// headers.
-  public static func newerQemu(_ tool: String) -> String {
+  /// A program that `Scripts/fetch-test-tools.sh` fetches: a QEMU whose NBD client knows extended
+  /// headers, and promtool.
+  public static func tool(_ name: String) -> String {
     let source = URL(fileURLWithPath: #filePath)
     let root = source.deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    return root.appending(path: ".build/newer-qemu/usr/bin/\(tool)").path
+    return root.appending(path: ".build/tools/usr/bin/\(name)").path
   }
 
-  /// Whether that QEMU is there, and runs.
-  public static let hasNewerQemu: Bool = {
+  /// Whether that QEMU, or promtool, is there and runs.
+  public static let hasNewerQemu = runs(tool("qemu-img"))
+  public static let hasPromtool = runs(tool("promtool"))
+
+  private static func runs(_ program: String) -> Bool {
     guard let folder = try? TemporaryFolder() else { return false }
-    return (try? folder.run(newerQemu("qemu-img"), ["--version"]))?.succeeded == true
-  }()
+    return (try? folder.run(program, ["--version"]))?.succeeded == true
+  }
 
   static func has(_ program: String) -> Bool { (try? locate(program)) != nil }
 

@@ -45,7 +45,7 @@ import PoolServer
     let options = ServeOptions(
       pool: try PoolName(pool),
       listeners: [try ListenAddress(listen).resolved(in: .current)], cacheMode: .buffered)
-    try await operations.serve(options, in: state) { ready in
+    try await operations.serve(options, in: state) { ready, _ in
       print("serving pool \(ready.pool) on volatile devices, process \(ready.processID)")
       fflush(nil)
     }

@@ -14,6 +14,10 @@ int lamina_listen_unix(const char *path, uint64_t *device, uint64_t *inode);
 /// Who is at a path that could not be bound: 1 a listening server, 0 a socket file that nobody
 /// listens on, -ENOTSOCK something that is no socket, -ENOENT nothing.
 int lamina_probe_unix(const char *path);
+/// Where an inherited descriptor listens, as `unix:PATH`, `HOST:PORT` or `[HOST]:PORT`: 0, or
+/// -ENOTSOCK, -EINVAL (no listening stream socket), -EAFNOSUPPORT (of another family, or without a
+/// path), -ENAMETOOLONG. Sets close-on-exec.
+int lamina_listener_address(int fd, char *text, uint64_t capacity);
 /// Removes the socket file if it still is the one with this identity.
 void lamina_remove_socket_file(const char *path, uint64_t device, uint64_t inode);
 /// The port that an Internet socket is bound to.

@@ -45,12 +45,15 @@ public enum PoolOpening {
     /// Devices of another pool are refused before anything is written; nil: the first device says
     /// which pool it is.
     public var expectedPool: ExpectedPool?
+    /// The pool gets this name; nil: it keeps its own.
+    public var newName: String?
 
     public init(
       bounds: PoolBounds = PoolBounds(), recordBytes: Int = 2 << 20,
       memoryLimitBytes: UInt64 = 64 << 30, logNonce: UInt64, opening: Opening,
-      bootID: StorageUUID?, expectedPool: ExpectedPool? = nil
+      bootID: StorageUUID?, expectedPool: ExpectedPool? = nil, newName: String? = nil
     ) {
+      self.newName = newName
       self.bounds = bounds
       self.recordBytes = recordBytes
       self.memoryLimitBytes = memoryLimitBytes
@@ -169,6 +172,7 @@ public enum PoolOpening {
     try reading.checkOwed(owed.ranges, catalogue.volumes)
     // What this program does not know of it will no longer be true once it writes.
     superblock.features.clearBeforeWrite = 0
+    if let name = settings.newName { superblock.poolName = name }
     var image = PoolImage(
       superblock: superblock, segments: segments.entries, nodeCounts: counts,
       segmentPages: segments.pages, catalogue: catalogue.tree, volumes: catalogue.volumes,

@@ -6,8 +6,10 @@ struct PoolCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pool", abstract: "Create pools, change, look at and check them.",
     subcommands: [
-      PoolCreate.self, PoolShowStatus.self, PoolUsageCommand.self, PoolSet.self, PoolCheck.self,
-      PoolDumpCommand.self,
+      PoolCreate.self, PoolShowList.self, PoolShowStatus.self, PoolMetricsCommand.self,
+      PoolUsageCommand.self, PoolSet.self,
+      PoolCheck.self,
+      PoolDumpCommand.self, PoolScanCommand.self, PoolImportCommand.self, PoolExportCommand.self,
     ])
 }
 

@@ -10,12 +10,18 @@ struct ServeCommand: AsyncParsableCommand {
       Every volume is an export of its name. The server ends cleanly on SIGTERM and SIGINT; when \
       it is killed, no write that was answered is lost.
 
+      With --run the pool is served for the life of one command, which finds the address in $uri \
+      and $socket, and whose exit code is the server's.
+
+      A service that systemd starts by a socket unit serves at the sockets it is given.
+
       Whoever reaches a TCP address can read and write every volume: NBD knows no users.
 
       Examples:
         lamina serve tank
         lamina serve tank --listen unix:/run/tank.sock --listen 127.0.0.1:10809
         lamina serve tank --default-export disk
+        lamina serve tank --run 'qemu-img info "$uri"'
       """)
 
   @Argument(help: "The name of the pool.")
@@ -51,6 +57,18 @@ struct ServeCommand: AsyncParsableCommand {
       "How long a host may take to choose its export.", valueName: "seconds"))
   var handshakeTimeout = 30
 
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp(
+      "Serve only while this shell command runs.",
+      discussion: "It finds $uri, $socket and $LAMINA_CONTROL.", valueName: "command"))
+  var command: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "End when no host has been connected for so long.", valueName: "seconds"))
+  var idleExit: Int?
+
   @OptionGroup var shared: SharedOptions
 
   func run() async throws {
@@ -60,10 +78,22 @@ struct ServeCommand: AsyncParsableCommand {
       _ = try state.record(of: options.pool)
       // What a server creates, the sockets first of all, is its owner's only.
       umask(0o077)
-      try await Wiring.pools.serve(options, in: state) { ready in
-        StandardStreams.writeOutput(json ? Self.line(ready) : Self.text(ready))
+      guard let command else {
+        try await Wiring.pools.serve(options, in: state) { ready, _ in
+          StandardStreams.writeOutput(json ? Self.line(ready) : Self.text(ready))
+        }
+        return StoppedResult()
       }
-      return StoppedResult()
+      let companion = CompanionCommand(command)
+      do throws(ManagementError) {
+        try await Wiring.pools.serve(options, in: state) { ready, stop in
+          companion.start(ready, stop: stop)
+        }
+      } catch {
+        _ = try? await companion.finish()
+        throw error
+      }
+      return StoppedResult(exitCode: try await companion.finish())
     }
   }
 
@@ -80,9 +110,12 @@ struct ServeCommand: AsyncParsableCommand {
       }
       listeners.append(address)
     }
-    if listeners.isEmpty { listeners = [.unix(path: try state.nbdSocketPath(of: pool))] }
+    let inherited = try InheritedListeners.take()
+    if listeners.isEmpty && inherited.isEmpty {
+      listeners = [.unix(path: try state.nbdSocketPath(of: pool))]
+    }
     return ServeOptions(
-      pool: pool, listeners: listeners,
+      pool: pool, listeners: listeners, inheritedSockets: inherited,
       defaultExport: try defaultExport.map { (text) throws(ManagementError) in
         try VolumeName(text)
       },
@@ -94,7 +127,10 @@ struct ServeCommand: AsyncParsableCommand {
       nodeCacheBytes: try nodeCacheBytes(),
       handshakeTimeoutSeconds: UInt32(
         try OptionText.count(
-          handshakeTimeout, option: "--handshake-timeout", range: 1...3600)))
+          handshakeTimeout, option: "--handshake-timeout", range: 1...3600)),
+      idleExitSeconds: try idleExit.map { (seconds) throws(ManagementError) in
+        UInt32(try OptionText.count(seconds, option: "--idle-exit", range: 1...1_000_000))
+      })
   }
 
   private func nodeCacheBytes() throws(ManagementError) -> UInt64? {
@@ -129,6 +165,9 @@ struct StoppedResult: CommandResult {
   struct Output: Encodable, Sendable {
     var stopped = true
   }
+
+  /// Of the command for whose life was served.
+  var exitCode: Int32 = 0
 
   var output: Output { Output() }
   var text: String? { nil }

@@ -70,6 +70,39 @@ struct VolumeRename: AsyncParsableCommand {
   }
 }
 
+struct VolumeSet: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "set", abstract: "Change a policy of a volume, while it is in use.",
+    discussion: """
+      --full says what a write does when the pool has no space: wait for some (60 seconds, or as \
+      many as are named) and fail then, or fail at once. Writes that wait already keep their time.
+
+      Examples:
+        lamina volume set tank/disk --full wait:600
+        lamina volume set tank/disk --full error
+      """)
+
+  @Argument(help: ArgumentHelp("The volume.", valueName: "pool/volume"))
+  var volume: String
+
+  @Option(help: ArgumentHelp("wait, wait:SECONDS or error.", valueName: "policy"))
+  var full: String
+
+  @OptionGroup var shared: SharedOptions
+
+  func run() async throws {
+    try await shared.report { (state) throws(ManagementError) in
+      let reference = try VolumeReference(volume)
+      let policy = try FullPolicy(full)
+      let access = PoolAccess(state: state)
+      let changed = try await access.use(reference.pool) { (service) throws(ManagementError) in
+        try await service.setFullPolicy(of: reference.volume, to: policy)
+      }
+      return VolumeResult(output: changed, nextCommand: nil)
+    }
+  }
+}
+
 struct SnapshotRename: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rename", abstract: "Give a snapshot another name, while it is in use.",

@@ -6,7 +6,7 @@ struct VolumeCommand: AsyncParsableCommand {
     commandName: "volume", abstract: "Create, show, change, clone, roll back and delete volumes.",
     subcommands: [
       VolumeCreate.self, VolumeShowList.self, VolumeShow.self, VolumeResize.self,
-      VolumeRename.self, VolumeClone.self, VolumeRollback.self, VolumeDelete.self,
+      VolumeRename.self, VolumeSet.self, VolumeClone.self, VolumeRollback.self, VolumeDelete.self,
     ])
 }
 
