@@ -7,7 +7,7 @@ public struct RingError: Error, Hashable, Sendable, CustomStringConvertible {
     case notPermitted
     /// `/proc/sys/kernel/io_uring_disabled` holds this value, not zero.
     case disabledBySystem(value: Int)
-    /// The kernel lacks what the reactor needs: older than 5.19.
+    /// The kernel lacks what the reactor needs: older than 6.0.
     case kernelTooOld
     /// Not enough locked or kernel memory, or file descriptors, for a ring of this size.
     case outOfResources
@@ -28,7 +28,7 @@ public struct RingError: Error, Hashable, Sendable, CustomStringConvertible {
     switch problem {
     case .notAvailable:
       "io_uring is not available: this kernel has none, or a sandbox hides it. "
-        + "Lamina needs Linux 5.19 or later with CONFIG_IO_URING."
+        + "Lamina needs Linux 6.0 or later with CONFIG_IO_URING."
     case .notPermitted:
       "io_uring is not permitted: a sandbox or container profile (seccomp) forbids it. "
         + "Allow io_uring_setup, io_uring_enter and io_uring_register, "
@@ -39,7 +39,7 @@ public struct RingError: Error, Hashable, Sendable, CustomStringConvertible {
           ? "Run Lamina with CAP_SYS_ADMIN or in the group of kernel.io_uring_group, or as root: "
           : "As root: ") + "sysctl kernel.io_uring_disabled=0"
     case .kernelTooOld:
-      "io_uring of this kernel is too old: Lamina needs Linux 5.19 or later."
+      "io_uring of this kernel is too old: Lamina needs Linux 6.0 or later."
     case .outOfResources:
       "io_uring could not be set up: \(SystemMessage.text(errno)). "
         + "Raise the limits on locked memory (ulimit -l) and open files (ulimit -n)."

@@ -111,12 +111,18 @@ package struct EnginePoolOperations: PoolOperations {
         return
       }
     } catch { throw ManagementError(opening: error) }
-    try checkSignature(path, specification)
     let device: FileDevice
     do throws(DeviceOpenError) {
       device = try FileDevice.open(path, cache: cache)
-    } catch { throw ManagementError(opening: error) }
+    } catch {
+      guard error.problem == .notFound else { throw ManagementError(opening: error) }
+      throw ManagementError(
+        .deviceMissing, "there is no \(path)",
+        correction: "Name a device that exists, or have the file created: --device \(path):SIZE",
+        objects: [ManagementObject(.device, path)])
+    }
     made.devices.append(device)
+    try checkSignature(path, specification)
     if let size = argument.sizeBytes, size != device.sizeBytes {
       throw ManagementError(
         .deviceUnsuitable, "\(path) has \(device.sizeBytes) bytes, not \(size)",
@@ -179,12 +185,14 @@ package struct EnginePoolOperations: PoolOperations {
         purpose: "lamina serve \(options.pool)", platform: platform))
     let signals = StopSignals { thread.post { $0.beginStop() } }
     defer { signals.cancel() }
+    var logger = Logger(label: "lamina") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = .notice
     let control: ManagementServer
     do throws(ManagementError) {
       control = try await ManagementServer.start(
         serving: EnginePoolService(thread: thread),
         socketPath: try state.controlSocketPath(of: options.pool),
-        logger: Logger(label: "lamina") { StreamLogHandler.standardError(label: $0) })
+        logger: logger)
     } catch {
       try? await thread.stop()
       throw error

@@ -16,6 +16,7 @@ import Management
       PoolCommand.self, VolumeCommand.self, SnapshotCommand.self, BookmarkCommand.self,
       HoldCommand.self, ReleaseCommand.self, HoldsCommand.self, TrashCommand.self,
       SendCommand.self, ReceiveCommand.self, ServeCommand.self, WaitCommand.self,
+      ExplainCommand.self,
       VersionCommand.self,
     ])
 }

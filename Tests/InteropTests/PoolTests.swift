@@ -78,7 +78,8 @@ extension InteropTests {
       try server.command(["volume", "set", "tank/disk", "--full", "wait:300"])
       try server.killAndRestart()
       #expect(
-        try server.command(["volume", "show", "tank/disk", "--json"]).contains("\"seconds\" : 300"))
+        try server.command(["volume", "show", "tank/disk", "--json"]).contains(
+          "\"waitSeconds\" : 300"))
       let wrong = try server.attempt(["volume", "set", "tank/disk", "--full", "maybe"])
       #expect(wrong.status == 64, "\(wrong)")
       try server.command(["snapshot", "create", "tank/disk@a"])

@@ -275,7 +275,7 @@ extension ManagementError {
     case .noSpace:
       self.init(
         .noSpace, "pool '\(pool)' has no space for what is received into '\(name)'",
-        correction: "Add space or delete something, then receive it again. Nothing was received.",
+        correction: "Delete or discard something, then receive it again. Nothing was received.",
         objects: [object])
     case .readOnly: self = .poolReadOnly(pool, reason: "A device failed to make data durable.")
     case .shuttingDown: self = .serverStopping(pool: pool)

@@ -85,7 +85,8 @@ public enum PoolOpeningError: Error, Hashable, Sendable, CustomStringConvertible
     case .badRecord(let number, let problem):
       "record \(number.number) does not fit the state before it (\(problem)): check the pool"
     case .noSpace:
-      "no space is left for the tables that a start must write: add a device to the pool"
+      "no space is left for the tables that a start must write: copy the devices, and read them "
+        + "with a version of Lamina that can give the pool more"
     case .device(let problem): problem.description
     }
   }

@@ -821,7 +821,7 @@ enum MessagePages {
     # pool-exists: There is a pool of this name already
 
     ## What happened
-    `pool create` found the name in the state folder. No device was touched.
+    `pool create` or `pool import` found the name in the state folder. No device was touched.
 
     ## Why
     - The pool was made before, perhaps by the first run of the same script.
@@ -837,10 +837,15 @@ enum MessagePages {
         lamina pool create tank2 --device /srv/c.img:100G
         lamina pool create tank --device /srv/c.img:100G --home /srv/other-state
 
-    There is no command yet that forgets a pool. If its devices are gone for good, move its file
-    away:
+    To forget a pool here, so that its name is free and its devices can go elsewhere:
+
+        lamina pool export tank
+
+    If its devices are gone for good, move its file away instead:
 
         mv /var/lib/lamina/tank.pool.json /var/lib/lamina/tank.pool.json.old
+
+    `pool import` says this too when another pool of the name is known: give `--rename NEW`.
 
     ## What is not affected
     The pool that exists, and the devices that were named.
