@@ -30,7 +30,7 @@ public struct ExportDescription: Hashable, Sendable {
 /// windows, each aligned in the volume, with a buffer of its own. Other operations may have any
 /// length inside the volume.
 @safe @frozen public struct ExportRequest {
-  public enum Operation: UInt8, Sendable {
+  public enum Operation: UInt8, Sendable, CaseIterable {
     /// Fill `buffer` from the volume.
     case read
     /// Store `buffer` in the volume. Answered when it is in the volatile cache's sense done.

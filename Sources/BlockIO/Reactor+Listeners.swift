@@ -16,26 +16,23 @@ extension Reactor {
   /// more is replaced; one that somebody listens on, or a file of another kind, is refused.
   /// TCP connections have TCP_NODELAY.
   public func listen(at address: SocketAddress) throws(ListenError) -> ListenerID {
-    if owner == nil {
-      do throws(RingError) { try becomeOwner() } catch { fatalError(error.description) }
-    }
-    let listener = ListenerID(index: UInt32(listeners.count))
-    for socket in try ListeningSocket.open(at: address) {
-      listeners.append(ListenerSlot(listener: listener, socket: socket))
-      arm(listeners.count - 1)
-    }
-    return listener
+    listen(with: try ListeningSocket.open(at: address))
   }
 
   /// Listens with a socket that this process was started with.
   public func listen(with socket: InheritedSocket) -> ListenerID {
+    listen(with: [ListeningSocket(inherited: socket)])
+  }
+
+  private func listen(with sockets: [ListeningSocket]) -> ListenerID {
     if owner == nil {
       do throws(RingError) { try becomeOwner() } catch { fatalError(error.description) }
     }
     let listener = ListenerID(index: UInt32(listeners.count))
-    listeners.append(
-      ListenerSlot(listener: listener, socket: ListeningSocket(inherited: socket)))
-    arm(listeners.count - 1)
+    for socket in sockets {
+      listeners.append(ListenerSlot(listener: listener, socket: socket))
+      arm(listeners.count - 1)
+    }
     return listener
   }
 

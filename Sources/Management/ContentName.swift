@@ -56,9 +56,17 @@ public struct ContentReference: Hashable, Sendable, CustomStringConvertible {
 
   /// Throws `invalidName`.
   public init(_ text: String) throws(ManagementError) {
+    try self.init(text, example: "lamina snapshot diff demo/disk@monday demo/disk")
+  }
+
+  /// As what is held, or was deleted. Throws `invalidName`.
+  public init(holdable text: String) throws(ManagementError) {
+    try self.init(text, example: "lamina hold demo/disk --tag backup")
+  }
+
+  private init(_ text: String, example: String) throws(ManagementError) {
     let (pool, name) = try PoolName.split(
-      text, of: .volume, form: "POOL/VOLUME or POOL/VOLUME@SNAPSHOT",
-      example: "lamina snapshot diff demo/disk@monday demo/disk")
+      text, of: .volume, form: "POOL/VOLUME or POOL/VOLUME@SNAPSHOT", example: example)
     self.init(pool: pool, content: try ContentName(name))
   }
 

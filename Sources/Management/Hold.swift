@@ -1,48 +1,3 @@
-/// A volume, or a snapshot as `VOLUME@SNAPSHOT`, inside its pool.
-public enum HoldableName: Hashable, Sendable, CustomStringConvertible {
-  case volume(VolumeName)
-  case snapshot(SnapshotName)
-
-  /// Throws `invalidName`.
-  public init(_ text: String) throws(ManagementError) {
-    self = text.contains("@") ? .snapshot(try SnapshotName(text)) : .volume(try VolumeName(text))
-  }
-
-  public var description: String {
-    switch self {
-    case .volume(let name): name.description
-    case .snapshot(let name): name.description
-    }
-  }
-}
-
-extension HoldableName: Codable {
-  public init(from decoder: any Decoder) throws {
-    try self.init(String(from: decoder))
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    try description.encode(to: encoder)
-  }
-}
-
-/// A volume or snapshot as a person names it: `POOL/VOLUME` or `POOL/VOLUME@SNAPSHOT`.
-public struct HoldableReference: Hashable, Sendable, CustomStringConvertible {
-  public var pool: PoolName
-  public var name: HoldableName
-
-  /// Throws `invalidName`.
-  public init(_ text: String) throws(ManagementError) {
-    let (pool, name) = try PoolName.split(
-      text, of: .volume, form: "POOL/VOLUME or POOL/VOLUME@SNAPSHOT",
-      example: "lamina hold demo/disk --tag backup")
-    self.pool = pool
-    self.name = try HoldableName(name)
-  }
-
-  public var description: String { "\(pool)/\(name)" }
-}
-
 /// The tag of a hold: 1 to 63 of the characters of names.
 public struct HoldTag: Hashable, Sendable, CustomStringConvertible {
   public static let maximumLength = 63
@@ -74,7 +29,7 @@ extension HoldTag: Codable {
 
 /// The body of a request that places a hold: `name`, `tag`, optionally `reason`.
 public struct HoldSpecification: Codable, Hashable, Sendable {
-  public var name: HoldableName
+  public var name: ContentName
   public var tag: HoldTag
   /// At most 159 bytes.
   public var reason: String
@@ -82,7 +37,7 @@ public struct HoldSpecification: Codable, Hashable, Sendable {
   public static let maximumReasonBytes = 159
 
   /// Throws `invalidArgument`.
-  public init(name: HoldableName, tag: HoldTag, reason: String = "") throws(ManagementError) {
+  public init(name: ContentName, tag: HoldTag, reason: String = "") throws(ManagementError) {
     guard reason.utf8.count <= Self.maximumReasonBytes, !reason.utf8.contains(0) else {
       throw ManagementError(
         .invalidArgument,
@@ -101,7 +56,7 @@ public struct HoldSpecification: Codable, Hashable, Sendable {
     try UnknownFields.refuse(in: decoder, known: CodingKeys.self)
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
-      name: fields.decode(HoldableName.self, forKey: .name),
+      name: fields.decode(ContentName.self, forKey: .name),
       tag: fields.decode(HoldTag.self, forKey: .tag),
       reason: fields.decodeIfPresent(String.self, forKey: .reason) ?? "")
   }

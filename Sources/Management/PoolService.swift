@@ -70,11 +70,11 @@ public protocol PoolService: Sendable {
   /// What it was, under its old name or another. Throws `trashItemNotFound`, `volumeExists`,
   /// `snapshotExists`, `invalidArgument`, `poolReadOnly`.
   func restoreFromTrash(
-    _ name: HoldableName, _ specification: RestoreSpecification
+    _ name: ContentName, _ specification: RestoreSpecification
   ) async throws(ManagementError) -> VolumeDescription
 
   /// Deletes the items of this name for good, or all. Throws `trashItemNotFound`, `poolReadOnly`.
-  func emptyTrash(_ name: HoldableName?) async throws(ManagementError)
+  func emptyTrash(_ name: ContentName?) async throws(ManagementError)
 
   /// Throws `poolReadOnly`.
   func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus
@@ -145,7 +145,7 @@ public protocol PoolService: Sendable {
   func placeHold(_ hold: HoldSpecification) async throws(ManagementError)
 
   /// Throws `volumeNotFound`, `snapshotNotFound`, `holdNotFound`, `poolReadOnly`.
-  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError)
+  func releaseHold(_ tag: HoldTag, on name: ContentName) async throws(ManagementError)
 
   /// Makes a checkpoint and answers when it is complete: space that was freed before can be used.
   func checkpoint() async throws(ManagementError)

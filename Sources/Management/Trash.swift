@@ -37,10 +37,10 @@ public struct TrashList: Codable, Hashable, Sendable {
 /// The body of a request that restores an item: optionally `name`, its new one (of a snapshot,
 /// `VOLUME@NEW`), and `id`, which of several of one name; without, the one thrown away last.
 public struct RestoreSpecification: Codable, Hashable, Sendable {
-  public var name: HoldableName?
+  public var name: ContentName?
   public var id: UInt64?
 
-  public init(name: HoldableName? = nil, id: UInt64? = nil) {
+  public init(name: ContentName? = nil, id: UInt64? = nil) {
     self.name = name
     self.id = id
   }
@@ -51,7 +51,7 @@ public struct RestoreSpecification: Codable, Hashable, Sendable {
     try UnknownFields.refuse(in: decoder, known: CodingKeys.self)
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
-      name: try fields.decodeIfPresent(HoldableName.self, forKey: .name),
+      name: try fields.decodeIfPresent(ContentName.self, forKey: .name),
       id: try fields.decodeIfPresent(UInt64.self, forKey: .id))
   }
 }

@@ -53,22 +53,25 @@ public struct ManagementClient: PoolService {
   public func resizeVolume(
     named name: VolumeName, to sizeBytes: UInt64, shrink: Bool
   ) async throws(ManagementError) -> VolumeDescription {
-    let change = VolumeChange(sizeBytes: sizeBytes, shrink: shrink)
-    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+    try await change(name, VolumeChange(sizeBytes: sizeBytes, shrink: shrink))
   }
 
   public func renameVolume(
     named name: VolumeName, to newName: VolumeName
   ) async throws(ManagementError) -> VolumeDescription {
-    let change = VolumeChange(name: newName)
-    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+    try await change(name, VolumeChange(name: newName))
   }
 
   public func setFullPolicy(
     of name: VolumeName, to policy: FullPolicy
   ) async throws(ManagementError) -> VolumeDescription {
-    let change = VolumeChange(fullPolicy: policy)
-    return try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
+    try await change(name, VolumeChange(fullPolicy: policy))
+  }
+
+  private func change(
+    _ name: VolumeName, _ change: VolumeChange
+  ) async throws(ManagementError) -> VolumeDescription {
+    try await value(.PATCH, "/v1/volumes/\(name)", body: ManagementJSON.encode(change))
   }
 
   public func renameSnapshot(
@@ -109,13 +112,13 @@ public struct ManagementClient: PoolService {
   }
 
   public func restoreFromTrash(
-    _ name: HoldableName, _ specification: RestoreSpecification
+    _ name: ContentName, _ specification: RestoreSpecification
   ) async throws(ManagementError) -> VolumeDescription {
     try await value(
       .POST, "/v1/trash/\(name)/restore", body: ManagementJSON.encode(specification))
   }
 
-  public func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {
+  public func emptyTrash(_ name: ContentName?) async throws(ManagementError) {
     _ = try await exchange(.DELETE, "/v1/trash" + (name.map { "/\($0)" } ?? ""))
   }
 
@@ -166,7 +169,7 @@ public struct ManagementClient: PoolService {
   }
 
   public func releaseHold(
-    _ tag: HoldTag, on name: HoldableName
+    _ tag: HoldTag, on name: ContentName
   ) async throws(ManagementError) {
     _ = try await exchange(.DELETE, "/v1/holds/\(name)/\(tag)")
   }

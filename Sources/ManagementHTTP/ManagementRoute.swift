@@ -93,8 +93,8 @@ extension ManagementRoute.Input {
     return id
   }
 
-  func holdableName() throws(ManagementError) -> HoldableName {
-    try HoldableName(pathParameters["name"] ?? "")
+  func contentName() throws(ManagementError) -> ContentName {
+    try ContentName(pathParameters["name"] ?? "")
   }
 
   func value<Value: Decodable>(_ type: Value.Type) throws(ManagementError) -> Value {

@@ -194,7 +194,7 @@ public enum ManagementRoutes {
     ManagementRoute(.delete, "/v1/holds/{name}/{tag}", summary: "Release a hold.") {
       (input, service) throws(ManagementError) in
       try await service.releaseHold(
-        try HoldTag(input.pathParameters["tag"] ?? ""), on: try input.holdableName())
+        try HoldTag(input.pathParameters["tag"] ?? ""), on: try input.contentName())
       return .noContent
     },
   ]
@@ -208,7 +208,7 @@ public enum ManagementRoutes {
       (input, service) throws(ManagementError) in
       let specification = try input.value(RestoreSpecification.self)
       return try .json(
-        try await service.restoreFromTrash(try input.holdableName(), specification))
+        try await service.restoreFromTrash(try input.contentName(), specification))
     },
     ManagementRoute(.delete, "/v1/trash", summary: "Empty the trash.") {
       (_, service) throws(ManagementError) in
@@ -218,7 +218,7 @@ public enum ManagementRoutes {
     ManagementRoute(
       .delete, "/v1/trash/{name}", summary: "Delete what has this name for good."
     ) { (input, service) throws(ManagementError) in
-      try await service.emptyTrash(try input.holdableName())
+      try await service.emptyTrash(try input.contentName())
       return .noContent
     },
   ]

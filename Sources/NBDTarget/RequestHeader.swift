@@ -46,8 +46,8 @@
 
   /// The bytes that follow the header: of a write always, although with extended headers it ought
   /// to say so (QEMU's client, up to version 10 at least, does not).
-  @inlinable public func payloadBytes(isExtended: Bool) -> UInt64 {
-    let isAnnounced = isExtended && flags & 1 << 5 != 0
+  func payloadBytes(isExtended: Bool) -> UInt64 {
+    let isAnnounced = isExtended && CommandFlags(rawValue: flags).contains(.payloadLength)
     return isAnnounced || type == NBDCommand.write.rawValue ? length : 0
   }
 }

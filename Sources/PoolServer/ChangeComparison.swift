@@ -49,7 +49,7 @@ struct ChangeComparison {
     while at < end {
       guard comparedBytes < Self.bytesAtMost else { return at }
       if range.kind == .hole {
-        at = try await skipHoles(of: base, baseSizeBytes, from: at, to: end)
+        at = try await skipHolesOfBase(from: at, to: end)
         guard at < end else { break }
       }
       let stop = min(end, (at / Self.windowBytes + 1) * Self.windowBytes)
@@ -60,12 +60,13 @@ struct ChangeComparison {
     return nil
   }
 
-  private func skipHoles(
-    of access: VolumeAccess, _ sizeBytes: UInt64, from start: UInt64, to end: UInt64
+  private func skipHolesOfBase(
+    from start: UInt64, to end: UInt64
   ) async throws(ExportError) -> UInt64 {
+    let stop = min(end, baseSizeBytes)
     var at = start
-    while at < min(end, sizeBytes) {
-      for extent in try await access.blockStatus(at, min(end, sizeBytes) - at) {
+    while at < stop {
+      for extent in try await base.blockStatus(at, stop - at) {
         guard extent.readsAsZeros else { return at }
         at += extent.length
       }

@@ -105,7 +105,7 @@ package struct EnginePoolOperations: PoolOperations {
     let path = argument.path
     let cache = specification.cacheMode.fileMode
     do throws(DeviceOpenError) {
-      if let size = argument.sizeBytes, unsafe access(path, F_OK) != 0 {
+      if let size = argument.sizeBytes, !DevicePaths.exists(path) {
         made.devices.append(try FileDevice.create(path, sizeBytes: size, cache: cache))
         made.createdPaths.append(path)
         return
@@ -134,7 +134,7 @@ package struct EnginePoolOperations: PoolOperations {
   private func checkSignature(
     _ path: String, _ specification: PoolSpecification
   ) throws(ManagementError) {
-    guard !specification.overwriteForeignData, unsafe access(path, F_OK) == 0 else { return }
+    guard !specification.overwriteForeignData else { return }
     let signature: String?
     do throws(DeviceError) {
       signature = try DeviceSignature.probe(path)

@@ -26,7 +26,7 @@ extension EnginePoolService {
     }
   }
 
-  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError) {
+  func releaseHold(_ tag: HoldTag, on name: ContentName) async throws(ManagementError) {
     try await changeHold(on: name) { host, slot, token in
       host.engine.releaseHold(
         on: host.pool.record(of: slot).id, tag: tag.text, token: token)
@@ -34,7 +34,7 @@ extension EnginePoolService {
   }
 
   private func changeHold(
-    on name: HoldableName,
+    on name: ContentName,
     _ begin: @escaping @Sendable (PoolHost, VolumeSlot, UInt64) -> Void
   ) async throws(ManagementError) {
     try await operate { host, done in

@@ -20,7 +20,7 @@ extension EnginePoolService {
   }
 
   func restoreFromTrash(
-    _ name: HoldableName, _ specification: RestoreSpecification
+    _ name: ContentName, _ specification: RestoreSpecification
   ) async throws(ManagementError) -> VolumeDescription {
     let newName = try Self.ownName(specification.name, of: name)
     return try await operate { host, done in
@@ -45,7 +45,7 @@ extension EnginePoolService {
 
   /// A snapshot stays with its volume.
   private static func ownName(
-    _ new: HoldableName?, of old: HoldableName
+    _ new: ContentName?, of old: ContentName
   ) throws(ManagementError) -> String? {
     switch (old, new) {
     case (_, nil): return nil
@@ -61,7 +61,7 @@ extension EnginePoolService {
     }
   }
 
-  func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {
+  func emptyTrash(_ name: ContentName?) async throws(ManagementError) {
     try await operate { host, done in
       let items = host.pool.trash.filter { name == nil || $0.name == name?.description }
       if let name, items.isEmpty {
@@ -89,7 +89,7 @@ extension EnginePoolService {
 }
 
 extension ManagementError {
-  static func trashItemNotFound(_ name: HoldableName, pool: String) -> ManagementError {
+  static func trashItemNotFound(_ name: ContentName, pool: String) -> ManagementError {
     ManagementError(
       .trashItemNotFound, "there is no '\(name)' in the trash of pool '\(pool)'",
       correction: "'lamina trash list \(pool)' shows what there is.",

@@ -10,6 +10,7 @@ import VolumeEngine
 struct PoolMetrics {
   private var out = PrometheusText()
   private let host: PoolHost
+  private let status: PoolStatus
 
   static func text(of host: PoolHost) -> String {
     var metrics = PoolMetrics(host)
@@ -22,10 +23,12 @@ struct PoolMetrics {
     return metrics.out.text
   }
 
-  private init(_ host: PoolHost) { self.host = host }
+  private init(_ host: PoolHost) {
+    self.host = host
+    status = host.status()
+  }
 
   private mutating func addPool() {
-    let status = host.status()
     out.metric("lamina_pool_info", .gauge, "The pool that is served.")
     out.sample(
       "lamina_pool_info", ["pool": status.name, "uuid": status.uuid.description], 1)
@@ -52,7 +55,7 @@ struct PoolMetrics {
   }
 
   private mutating func addDevices() {
-    let devices = host.status().devices
+    let devices = status.devices
     func each(
       _ name: String, _ kind: PrometheusText.Kind, _ help: String,
       _ value: (DeviceStatus) -> UInt64

@@ -10,6 +10,7 @@ struct PoolScanner {
   private struct Found {
     var path: String
     var sizeBytes: UInt64
+    var identity: PoolIdentity
     var superblock: Superblock
     var isInUse: Bool
 
@@ -46,11 +47,11 @@ struct PoolScanner {
         path, cache: .buffered, access: .readOnly, exclusion: .none)
       defer { try? device.close() }
       do throws(PoolOpeningError) {
-        let superblock = try PoolIdentity.superblock(on: device)
+        let identity = PoolIdentity(reading: device)
         found.append(
           Found(
-            path: path, sizeBytes: device.sizeBytes, superblock: superblock,
-            isInUse: Self.isInUse(path)))
+            path: path, sizeBytes: device.sizeBytes, identity: identity,
+            superblock: try identity.superblock(), isInUse: Self.isInUse(path)))
       } catch {
         if case .notAPoolDevice = error, !isNamed { return }
         others.append(UnrecognizedDevice(path: path, reason: error.description))
@@ -124,24 +125,16 @@ struct PoolScanner {
       pool.problem =
         pool.missingDevices.count == 1
         ? "device \(indices) is missing" : "devices \(indices) are missing"
-    } else if let problem = contradiction(members.map(\.path)) {
+    } else if let problem = contradiction(members.map(\.identity)) {
       pool.state = .inconsistent
       pool.problem = problem
     }
   }
 
   /// What keeps the devices from being one pool; nil: nothing.
-  private static func contradiction(_ paths: [String]) -> String? {
-    var devices: [FileDevice] = []
-    defer { PoolDevices.close(devices) }
-    do throws(DeviceOpenError) {
-      for path in paths {
-        devices.append(
-          try FileDevice.open(path, cache: .buffered, access: .readOnly, exclusion: .none))
-      }
-    } catch { return error.description }
+  private static func contradiction(_ devices: [PoolIdentity]) -> String? {
     do throws(PoolOpeningError) {
-      _ = try PoolIdentity.check(devices)
+      try PoolIdentity.check(devices)
       return nil
     } catch { return error.description }
   }

@@ -27,9 +27,6 @@ public struct OperationStatistics: Hashable, Sendable {
   private var tables: [UnsafeMutablePointer<UInt64>?] = unsafe []
   private var owners: [VolumeID] = []
 
-  private static let operations: [ExportRequest.Operation] = [
-    .read, .write, .flush, .discard, .writeZeroes, .blockStatus,
-  ]
   private static let buckets = OperationStatistics.latencyBounds.count + 1
   /// Requests, errors, bytes, microseconds, buckets.
   private static let words = 4 + buckets
@@ -66,7 +63,7 @@ public struct OperationStatistics: Hashable, Sendable {
       unsafe tables.append(nil)
       owners.append(VolumeID(0))
     }
-    let count = Self.operations.count * Self.words
+    let count = ExportRequest.Operation.allCases.count * Self.words
     let table = unsafe tables[index] ?? .allocate(capacity: count)
     unsafe table.initialize(repeating: 0, count: count)
     unsafe tables[index] = table
@@ -79,7 +76,7 @@ public struct OperationStatistics: Hashable, Sendable {
     guard volume.index < owners.count, owners[volume.index] == id,
       let table = unsafe tables[volume.index]
     else { return [] }
-    return Self.operations.map { operation in
+    return ExportRequest.Operation.allCases.map { operation in
       let row = unsafe table + Int(operation.rawValue) * Self.words
       return OperationStatistics(
         operation: operation, requests: unsafe row[0], errors: unsafe row[1],

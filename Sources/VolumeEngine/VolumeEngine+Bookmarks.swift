@@ -1,6 +1,5 @@
 import BlockExport
 import DiskFormat
-import DiskFormat
 import PoolCore
 public import StorageUnits
 
@@ -40,15 +39,7 @@ extension VolumeEngine {
   }
 
   func stepBookmark(_ order: BookmarkOrder, _ token: UInt64) -> Bool {
-    if isStopping { return fail(token, .shuttingDown) }
-    if isReadOnly { return refuse(token, .readOnly) }
-    guard hasManagementRoom else { return false }
-    do throws(PoolError) {
-      try apply(order)
-    } catch { return refuse(token, error) }
-    noteRecords()
-    joinRound(ManagementAnswer(token: token, result: .done))
-    return true
+    stepChange(token) { () throws(PoolError) in try apply(order) }
   }
 
   private func apply(_ order: BookmarkOrder) throws(PoolError) {

@@ -1,4 +1,3 @@
-import BlockExport
 import PoolCore
 public import StorageUnits
 
@@ -31,13 +30,7 @@ extension VolumeEngine {
   }
 
   func stepHold(_ order: HoldOrder, _ token: UInt64) -> Bool {
-    if isStopping { return fail(token, .shuttingDown) }
-    if isReadOnly { return refuse(token, .readOnly) }
-    guard let slot = pool.volume(order.volume), !isGoing(slot) else {
-      return refuse(token, .noSuchVolume("\(order.volume.number)"))
-    }
-    guard hasManagementRoom else { return false }
-    do throws(PoolError) {
+    stepChange(token, of: order.volume) { (slot) throws(PoolError) in
       switch order.change {
       case .place(let reason, let createdAt):
         try pool.prepareHold(slot, tag: order.tag, reason: reason)
@@ -46,9 +39,6 @@ extension VolumeEngine {
         try pool.prepareRelease(slot, tag: order.tag)
         pool.applyRelease(slot, tag: order.tag)
       }
-    } catch { return refuse(token, error) }
-    noteRecords()
-    joinRound(ManagementAnswer(token: token, result: .done))
-    return true
+    }
   }
 }

@@ -154,9 +154,16 @@ extension VolumeEngine: ExportDirectory {
       case .pinImage(let token): isDone = stepPinImage(token)
       case .bookmark(let order, let token): isDone = stepBookmark(order, token)
       case .resize(let order, let token): isDone = stepResize(order, token)
-      case .rename(let id, let name, let token): isDone = stepRename(id, name, token)
+      case .rename(let id, let name, let token):
+        isDone = stepChange(token, of: id) { (slot) throws(PoolError) in
+          try pool.prepareRename(slot, to: name)
+          pool.applyRename(slot, to: name)
+        }
       case .fullPolicy(let id, let policy, let token):
-        isDone = stepFullPolicy(id, policy, token)
+        isDone = stepChange(token, of: id) { (slot) throws(PoolError) in
+          try pool.prepareFullPolicy(slot)
+          pool.applyFullPolicy(slot, policy)
+        }
       case .hold(let order, let token): isDone = stepHold(order, token)
       case .checkpoint(let token): isDone = stepExplicitCheckpoint(token)
       case .stop(let token): isDone = stepStop(token)
@@ -164,6 +171,32 @@ extension VolumeEngine: ExportDirectory {
       guard isDone else { return }
       managementQueue.removeFirst()
     }
+  }
+
+  /// An operation that is one change of the pool, which `change` prepares and applies, or refuses
+  /// before anything is changed. False: it waits.
+  func stepChange(_ token: UInt64, _ change: () throws(PoolError) -> Void) -> Bool {
+    if isStopping { return fail(token, .shuttingDown) }
+    if isReadOnly { return refuse(token, .readOnly) }
+    guard hasManagementRoom else { return false }
+    do throws(PoolError) {
+      try change()
+    } catch { return refuse(token, error) }
+    noteRecords()
+    joinRound(ManagementAnswer(token: token, result: .done))
+    return true
+  }
+
+  /// As `stepChange`, of a volume or snapshot that must be there.
+  func stepChange(
+    _ token: UInt64, of id: VolumeID, _ change: (VolumeSlot) throws(PoolError) -> Void
+  ) -> Bool {
+    if isStopping { return fail(token, .shuttingDown) }
+    if isReadOnly { return refuse(token, .readOnly) }
+    guard let slot = pool.volume(id), !isGoing(slot) else {
+      return refuse(token, .noSuchVolume("\(id.number)"))
+    }
+    return stepChange(token) { () throws(PoolError) in try change(slot) }
   }
 
   /// False: the operation waits for a checkpoint.

@@ -90,13 +90,9 @@ extension VolumeEngine {
   }
 
   func stepSettings(trashExpirySeconds: UInt32, _ token: UInt64) -> Bool {
-    if isStopping { return fail(token, .shuttingDown) }
-    if isReadOnly { return refuse(token, .readOnly) }
-    guard hasManagementRoom else { return false }
-    pool.applySettings(trashExpirySeconds: trashExpirySeconds)
-    noteRecords()
-    joinRound(ManagementAnswer(token: token, result: .done))
-    return true
+    stepChange(token) { () throws(PoolError) in
+      pool.applySettings(trashExpirySeconds: trashExpirySeconds)
+    }
   }
 
   private func emptyingStep(_ slot: VolumeSlot) {

@@ -122,7 +122,7 @@ struct CannedPool: PoolService {
 
   func placeHold(_ hold: HoldSpecification) async throws(ManagementError) {}
 
-  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError) {}
+  func releaseHold(_ tag: HoldTag, on name: ContentName) async throws(ManagementError) {}
 
   static let trashItem = TrashItem(
     name: "old", id: 9, sizeBytes: 1 << 40, allocatedBytes: 65536, snapshotCount: 2,
@@ -132,7 +132,7 @@ struct CannedPool: PoolService {
   func listTrash() async throws(ManagementError) -> [TrashItem] { [Self.trashItem] }
 
   func restoreFromTrash(
-    _ name: HoldableName, _ specification: RestoreSpecification
+    _ name: ContentName, _ specification: RestoreSpecification
   ) async throws(ManagementError) -> VolumeDescription {
     guard name.description == Self.trashItem.name else {
       throw ManagementError(.trashItemNotFound, "not in the trash")
@@ -140,7 +140,7 @@ struct CannedPool: PoolService {
     return Self.volume
   }
 
-  func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {}
+  func emptyTrash(_ name: ContentName?) async throws(ManagementError) {}
 
   func change(_ change: PoolChange) async throws(ManagementError) -> PoolStatus {
     var status = Self.status

@@ -171,7 +171,7 @@ actor MemoryPool: PoolService {
         createdAt: Timestamp(secondsSince1970: 0)))
   }
 
-  func releaseHold(_ tag: HoldTag, on name: HoldableName) async throws(ManagementError) {
+  func releaseHold(_ tag: HoldTag, on name: ContentName) async throws(ManagementError) {
     try await enter()
     guard
       let index = holds.firstIndex(where: { $0.tag == tag.text && $0.name == name.description })
@@ -188,7 +188,7 @@ actor MemoryPool: PoolService {
   }
 
   func restoreFromTrash(
-    _ name: HoldableName, _ specification: RestoreSpecification
+    _ name: ContentName, _ specification: RestoreSpecification
   ) async throws(ManagementError) -> VolumeDescription {
     try await enter()
     guard let index = trash.lastIndex(where: { $0.name == name.description }) else {
@@ -201,7 +201,7 @@ actor MemoryPool: PoolService {
     return restored
   }
 
-  func emptyTrash(_ name: HoldableName?) async throws(ManagementError) {
+  func emptyTrash(_ name: ContentName?) async throws(ManagementError) {
     try await enter()
     trash.removeAll { name == nil || $0.name == name?.description }
   }

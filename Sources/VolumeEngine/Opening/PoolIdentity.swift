@@ -1,26 +1,22 @@
 public import BlockIO
 public import DiskFormat
 
-/// What devices say of the pool that they belong to, found by reading their superblocks only.
-/// Nothing is written, and no lock is needed: what is read is as it was at that moment.
-public enum PoolIdentity {
-  /// The newest good superblock on a device.
-  public static func superblock(
-    on device: any SynchronousDevice
-  ) throws(PoolOpeningError) -> Superblock {
-    try PoolMembership.newest(of: found(on: device))
+/// What a device says of the pool that it belongs to: its superblocks, read once. Nothing is
+/// written, and no lock is needed: it is as it was at that moment.
+public struct PoolIdentity {
+  private let found: PoolMembership.Found
+
+  public init(reading device: any SynchronousDevice) {
+    found = PoolMembership.Found(reading: device)
   }
 
-  /// Checks that these are the devices of one pool, all of them and each once; returns its newest
-  /// superblock.
-  public static func check(
-    _ devices: [any SynchronousDevice]
-  ) throws(PoolOpeningError) -> Superblock {
-    try PoolMembership(devices.map(found(on:))).newest
+  /// The newest good superblock.
+  public func superblock() throws(PoolOpeningError) -> Superblock {
+    try PoolMembership.newest(of: found)
   }
 
-  private static func found(on device: any SynchronousDevice) -> PoolMembership.Found {
-    PoolMembership.Found(
-      name: device.name, sizeBytes: device.sizeBytes, copies: SuperblockSlots.read(from: device))
+  /// Checks that these are the devices of one pool, all of them and each once.
+  public static func check(_ devices: [PoolIdentity]) throws(PoolOpeningError) {
+    _ = try PoolMembership(devices.map(\.found))
   }
 }

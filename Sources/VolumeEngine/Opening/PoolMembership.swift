@@ -134,3 +134,10 @@ struct PoolMembership {
     return member.index
   }
 }
+
+extension PoolMembership.Found {
+  init(reading device: any SynchronousDevice) {
+    self.init(
+      name: device.name, sizeBytes: device.sizeBytes, copies: SuperblockSlots.read(from: device))
+  }
+}

@@ -100,10 +100,7 @@ public enum PoolOpening {
       for device in devices { try device.flush() }
     } catch { throw .device(error) }
     let membership = try PoolMembership(
-      devices.map {
-        PoolMembership.Found(
-          name: $0.name, sizeBytes: $0.sizeBytes, copies: SuperblockSlots.read(from: $0))
-      }, expecting: settings.expectedPool)
+      devices.map(PoolMembership.Found.init(reading:)), expecting: settings.expectedPool)
     let superblock = membership.newest
     if superblock.isOpen && superblock.applyVersion != ApplyVersion.current {
       throw .otherApplyVersion(superblock.applyVersion)

@@ -27,9 +27,9 @@ struct HoldCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
-      let reference = try HoldableReference(object)
+      let reference = try ContentReference(holdable: object)
       let hold = try HoldSpecification(
-        name: reference.name, tag: try HoldTag(tag), reason: reason)
+        name: reference.content, tag: try HoldTag(tag), reason: reason)
       let access = PoolAccess(state: state)
       try await access.use(reference.pool) { (service) throws(ManagementError) in
         try await service.placeHold(hold)
@@ -57,11 +57,11 @@ struct ReleaseCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
-      let reference = try HoldableReference(object)
+      let reference = try ContentReference(holdable: object)
       let tag = try HoldTag(tag)
       let access = PoolAccess(state: state)
       try await access.use(reference.pool) { (service) throws(ManagementError) in
-        try await service.releaseHold(tag, on: reference.name)
+        try await service.releaseHold(tag, on: reference.content)
       }
       return HoldChangedResult(object: reference, tag: tag, isPlaced: false)
     }
@@ -120,7 +120,7 @@ struct HoldChangedResult: CommandResult {
     var held: Bool
   }
 
-  var object: HoldableReference
+  var object: ContentReference
   var tag: HoldTag
   var isPlaced: Bool
   var output: Output { Output(name: object.description, tag: tag.text, held: isPlaced) }

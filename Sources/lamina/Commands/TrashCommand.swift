@@ -63,19 +63,19 @@ struct TrashRestore: AsyncParsableCommand {
 
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
-      let reference = try HoldableReference(object)
+      let reference = try ContentReference(holdable: object)
       let specification = RestoreSpecification(name: try name(of: reference), id: id)
       let access = PoolAccess(state: state)
       let restored = try await access.use(reference.pool) { (service) throws(ManagementError) in
-        try await service.restoreFromTrash(reference.name, specification)
+        try await service.restoreFromTrash(reference.content, specification)
       }
       return VolumeResult(output: restored, nextCommand: nil)
     }
   }
 
-  private func name(of old: HoldableReference) throws(ManagementError) -> HoldableName? {
+  private func name(of old: ContentReference) throws(ManagementError) -> ContentName? {
     guard let newName else { return nil }
-    switch old.name {
+    switch old.content {
     case .volume: return .volume(try VolumeName(newName))
     case .snapshot(let snapshot):
       return .snapshot(try SnapshotName("\(snapshot.volume)@\(newName)"))
@@ -105,7 +105,7 @@ struct TrashEmpty: AsyncParsableCommand {
   func run() async throws {
     try await shared.report { (state) throws(ManagementError) in
       let pool = try PoolName(pool)
-      let parsed = try names.map { (text) throws(ManagementError) in try HoldableName(text) }
+      let parsed = try names.map { (text) throws(ManagementError) in try ContentName(text) }
       let access = PoolAccess(state: state)
       let gone = try await access.use(pool) { (service) throws(ManagementError) in
         let before = try await service.listTrash()
